@@ -1,0 +1,114 @@
+"""`realm_grpo`: group advantages that do not punish autonomy.
+
+Serves design section "MRPV", paragraph "Advantages". A guided rollout can earn more than an unguided one, and
+its outcome is easier, so comparing the two would give right unguided answers a negative advantage.
+
+The estimator needs to know which rollouts were guided; verl hands it only the group ids. The trainer mode
+`realm_sync` says so through `strata`.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+import torch
+from verl.trainer.ppo.core_algos import register_adv_est
+
+EPSILON = 1e-6
+_STRATA: ContextVar[Sequence[tuple[str, str]] | None] = ContextVar("realm_strata", default=None)
+
+
+def centred(totals: np.ndarray, strata: Sequence[Any], divide_by_std: bool = False) -> np.ndarray:
+    """Each total minus the mean of its stratum; a stratum of one gets 0.
+
+    With `s(i)` the stratum of rollout `i`:
+
+        A_i = R_i - mean_{j: s(j) = s(i)} R_j          (divide_by_std: over std_{s(i)} R + 1e-6)
+
+    The mean is GRPO's baseline (arXiv 2402.03300); leaving out the division follows Dr. GRPO
+    (arXiv 2503.20783). verl gives a group of one its raw score; that rewards whatever is alone, so it is 0 here.
+
+    Args:
+        totals: [rollouts], each rollout's total score.
+        strata: [rollouts], hashable; rollouts are compared within equal values.
+        divide_by_std: divide by the stratum's standard deviation (over n - 1, as verl does).
+
+    Returns:
+        [rollouts], float64.
+
+    Raises:
+        ValueError: the lengths differ.
+    """
+    if len(totals) != len(strata):
+        raise ValueError(f"got {len(totals)} totals but {len(strata)} strata; one each is needed")
+    members: dict[Any, list[int]] = {}
+    for row, stratum in enumerate(strata):
+        members.setdefault(stratum, []).append(row)
+    result: np.ndarray = np.zeros(len(totals), dtype=np.float64)
+    for rows in members.values():
+        if len(rows) < 2:
+            continue
+        scores = np.asarray(totals, dtype=np.float64)[rows]
+        difference = scores - scores.mean()
+        result[rows] = difference / (scores.std(ddof=1) + EPSILON) if divide_by_std else difference
+    return result
+
+
+def strata_of(uids: Sequence[str], guided: Sequence[bool], advantage: str) -> list[tuple[str, str]]:
+    """Which rollouts are compared with which.
+
+    `separate`: those of the same question and regime. This centres the outcome part within (question, regime)
+    and the process part over the question's guided rollouts: for guided rollouts both means run over the same
+    rollouts, and unguided ones have no process part, so centring the sum is centring each.
+    `pool`: all rollouts of the question, the control.
+    """
+    if advantage == "pool":
+        return [(uid, "all") for uid in uids]
+    return [(uid, "guided" if flag else "unguided") for uid, flag in zip(uids, guided, strict=True)]
+
+
+@contextmanager
+def strata(rows: Sequence[tuple[str, str]]) -> Iterator[None]:
+    """While inside, `realm_grpo` compares the rows of its batch by these strata (one per row, in its order)."""
+    token = _STRATA.set(rows)
+    try:
+        yield
+    finally:
+        _STRATA.reset(token)
+
+
+@register_adv_est("realm_grpo")
+def realm_grpo(
+    token_level_rewards: torch.Tensor,
+    response_mask: torch.Tensor,
+    index: np.ndarray,
+    config: Any = None,
+    **_: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """verl's estimator interface around `centred`.
+
+    Args:
+        token_level_rewards: [rows, response_length]; summed over tokens this is the total, KL penalty included.
+        response_mask: [rows, response_length]; a padding row has no 1 and so gets 0.
+        index: [rows], the group ids.
+        config: verl's `algorithm` section; only `norm_adv_by_std_in_grpo` is read.
+
+    Returns:
+        advantages and returns, both [rows, response_length].
+
+    Raises:
+        ValueError: called outside the trainer mode realm_sync, or for a batch of another size.
+    """
+    rows = _STRATA.get()
+    if rows is None:
+        raise ValueError("algorithm.adv_estimator=realm_grpo needs trainer.v1.trainer_mode=realm_sync")
+    if len(rows) != len(index):
+        raise ValueError(f"realm_grpo got {len(index)} rows but knows the regime of {len(rows)}")
+    divide = bool(config is not None and config.get("norm_adv_by_std_in_grpo", False))
+    with torch.no_grad():
+        totals = token_level_rewards.sum(dim=-1).double().cpu().numpy()
+        values = torch.as_tensor(centred(totals, rows, divide)).to(token_level_rewards)
+        advantages = values.unsqueeze(-1) * response_mask
+    return advantages, advantages

@@ -1,0 +1,146 @@
+"""Every change ReaLM makes to a function of another project, with its reason (design.md "Layout").
+
+Applied on the CPU platform only, when the module concerned has been imported. `PATCHES` is the whole list; the
+contract test (tests/realm_ext/test_contract.py) checks that each symbol still is what the patch expects.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from types import ModuleType
+from typing import Any
+
+from wrapt import when_imported
+
+from realm_ext.cpu_platform import RAY_RESOURCE
+
+
+def _one_backend_per_device(torch_distributed: ModuleType) -> None:
+    original = torch_distributed.init_process_group
+
+    @wraps(original)
+    def init_process_group(backend: str | None = None, *args: Any, **kwargs: Any) -> None:
+        if isinstance(backend, str) and "," in backend:
+            backend = ",".join(dict.fromkeys(backend.split(",")))
+        original(backend, *args, **kwargs)
+
+    torch_distributed.init_process_group = init_process_group
+
+
+def _engines_for_cpu(engine: ModuleType) -> None:
+    from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead, FSDPEngineWithValueHead
+
+    for model_type, engine_class in {
+        "language_model": FSDPEngineWithLMHead,
+        "value_model": FSDPEngineWithValueHead,
+    }.items():
+        engine.EngineRegistry.register(model_type=model_type, backend="fsdp2", device="cpu")(engine_class)
+
+
+def _count_cpu_workers(ray_base: ModuleType) -> None:
+    def _check_resource_available(self: Any) -> None:
+        import ray
+
+        available = ray.available_resources().get(RAY_RESOURCE, 0)
+        required = self.get_n_gpus()
+        if available < required:
+            raise ValueError(
+                f"the run needs {required} training workers (trainer.n_gpus_per_node * trainer.nnodes), but Ray has "
+                f"{available:g} of its resource {RAY_RESOURCE} free: set ray_kwargs.ray_init.resources.{RAY_RESOURCE}"
+            )
+
+    ray_base.ResourcePoolManager._check_resource_available = _check_resource_available
+
+
+def _cpu_worker_ids(runtime_context: ModuleType) -> None:
+    original = runtime_context.RuntimeContext.get_accelerator_ids
+
+    @wraps(original)
+    def get_accelerator_ids(self: Any) -> dict[str, list[str]]:
+        return {**original(self), RAY_RESOURCE: ["0"]}
+
+    runtime_context.RuntimeContext.get_accelerator_ids = get_accelerator_ids
+
+
+def _received_weights_own_memory(transfer: ModuleType) -> None:
+    original = transfer.BucketedWeightReceiver.receive_weights
+
+    @wraps(original)
+    def receive_weights(self: Any, on_bucket_received: Callable[[list[Any], bool], None]) -> None:
+        def copied(weights: list[Any], is_last: bool) -> None:
+            on_bucket_received([(name, tensor.clone()) for name, tensor in weights], is_last)
+
+        original(self, copied)
+
+    transfer.BucketedWeightReceiver.receive_weights = receive_weights
+
+
+def _keep_plain_weight(layer_utils: ModuleType) -> None:
+    original = layer_utils.dispatch_cpu_unquantized_gemm
+
+    @wraps(original)
+    def dispatch_cpu_unquantized_gemm(layer: Any, remove_weight: bool) -> None:
+        original(layer, remove_weight=False)
+
+    layer_utils.dispatch_cpu_unquantized_gemm = dispatch_cpu_unquantized_gemm
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One change: `apply(module)` once `module` is imported; `symbol` is what it changes, below that module."""
+
+    module: str
+    symbol: str
+    reason: str
+    apply: Callable[[ModuleType], None]
+
+
+PATCHES: tuple[Patch, ...] = (
+    Patch(
+        "torch.distributed",
+        "init_process_group",
+        "verl asks for the backend 'cpu:gloo,<device>:<backend>', here 'cpu:gloo,cpu:gloo', and torch refuses a "
+        "device named twice: name it once.",
+        _one_backend_per_device,
+    ),
+    Patch(
+        "verl.workers.engine",
+        "EngineRegistry.register",
+        "verl registers its FSDP engines for cuda and npu only: register the same classes for cpu (nothing is "
+        "replaced).",
+        _engines_for_cpu,
+    ),
+    Patch(
+        "verl.single_controller.ray.base",
+        "ResourcePoolManager._check_resource_available",
+        f"verl counts the Ray resources GPU and NPU only; here a worker takes one {RAY_RESOURCE}.",
+        _count_cpu_workers,
+    ),
+    Patch(
+        "ray.runtime_context",
+        "RuntimeContext.get_accelerator_ids",
+        f"verl's vLLM replica looks up the worker's device id by resource name, and Ray knows no {RAY_RESOURCE}: "
+        "every worker is on device 0, the only CPU.",
+        _cpu_worker_ids,
+    ),
+    Patch(
+        "verl.workers.rollout.vllm_rollout.bucketed_weight_transfer",
+        "BucketedWeightReceiver.receive_weights",
+        "on a CPU the received tensors alias the shared memory, which then cannot be closed ('cannot close exported "
+        "pointers exist'): hand out copies.",
+        _received_weights_own_memory,
+    ),
+    Patch(
+        "vllm.model_executor.layers.utils",
+        "dispatch_cpu_unquantized_gemm",
+        "vLLM empties a linear layer's weight once it is packed for the CPU, so the next weight sync finds no weight "
+        "to load into: keep it. The packed copy is made anew after each sync.",
+        _keep_plain_weight,
+    ),
+)
+
+
+def install() -> None:
+    """Apply each patch when its module is imported, or now if it already is."""
+    for patch in PATCHES:
+        when_imported(patch.module)(patch.apply)

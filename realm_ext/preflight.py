@@ -1,0 +1,206 @@
+"""Checks of a run's config and data before Ray starts: every problem at once, in plain words.
+
+Serves issue "Bad input" of the quickstart and design section "MRPV" (weights for which a wrong answer could outrank
+a right one are refused). `realm_ext.plugin` calls `check` ahead of verl's own validation; a config without a
+`realm:` section is none of its business.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from realm_ext.config import RealmConfig, read_config
+from realm_ext.preflight_data import DataReport, read_data
+from realm_ext.schedule import build_schedule
+from reward_fns.mrpv import Weights, check_weights
+
+TRAINER_MODE = "realm_sync"
+MANAGER = "realm_ext.agent_worker.RealmAgentLoopManager"
+REWARD = "pkg://reward_fns"
+LATEST_FADE = 0.75
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?\Z")
+
+
+class ConfigError(ValueError):
+    """The run cannot start as configured; the message lists every reason."""
+
+
+def check(config: DictConfig) -> None:
+    """Refuse a config that cannot train, and complete its reward options from the `realm:` section.
+
+    Writes the weights, the share of right routes and the guess rates (the latter two measured on the training
+    files unless given) into `reward.custom_reward_function.reward_kwargs`.
+
+    Raises:
+        ConfigError: naming each problem, with what was given, expected, and to be done.
+    """
+    if OmegaConf.select(config, "realm") is None:
+        return
+    problems: list[str] = []
+    try:
+        realm = read_config(config)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(_listed([str(error)])) from error
+    problems += _mode_problems(config)
+    model_problem = _model_problem(config.actor_rollout_ref.model.path)
+    problems += [model_problem] if model_problem else []
+    data = read_data(config, realm, with_lengths=not model_problem)
+    problems += data.problems
+    problems += _agent_problems(config, data)
+    problems += _group_problems(config, realm)
+    problems += _fade_problems(config, realm, data)
+    share = realm.right_share if realm.right_share is not None else data.right_share
+    problems += _reward_problems(config, realm, data, share)
+    if problems:
+        raise ConfigError(_listed(problems))
+    for note in data.notes:
+        print(f"ReaLM: {note}", flush=True)
+    _complete_reward(config, realm, data, share)
+
+
+def _listed(problems: list[str]) -> str:
+    if len(problems) == 1:
+        return f"the run cannot start: {problems[0]}"
+    return "the run cannot start:\n" + "\n".join(f"  {i}. {text}" for i, text in enumerate(problems, start=1))
+
+
+def _mode_problems(config: DictConfig) -> list[str]:
+    problems = []
+    mode = config.trainer.v1.trainer_mode
+    if not config.trainer.get("use_v1", True):
+        problems.append("trainer.use_v1=false: ReaLM runs in verl's V1 trainer only; leave it true")
+    elif "async" in str(mode):
+        problems.append(
+            f"trainer.v1.trainer_mode={mode}: not supported, since exposure and the comparison within a question "
+            f"need all rollouts of a step to come from one policy; use {TRAINER_MODE}"
+        )
+    elif mode not in ("sync", TRAINER_MODE):
+        problems.append(f"trainer.v1.trainer_mode={mode} is unknown here; use {TRAINER_MODE}")
+    elif mode != TRAINER_MODE and config.algorithm.adv_estimator == "realm_grpo":
+        problems.append(
+            f"algorithm.adv_estimator=realm_grpo needs trainer.v1.trainer_mode={TRAINER_MODE}, got {mode}"
+        )
+    interval = OmegaConf.select(config, f"trainer.v1.{TRAINER_MODE}.poll_interval")
+    if interval is not None and (not isinstance(interval, (int, float)) or not 0.001 <= interval <= 60):
+        problems.append(
+            f"trainer.v1.{TRAINER_MODE}.poll_interval: expected seconds in [0.001, 60], got {interval!r}"
+        )
+    return problems
+
+
+def _model_problem(path: Any) -> str | None:
+    if not isinstance(path, str) or not path:
+        return f"actor_rollout_ref.model.path: expected a folder or a Hugging Face id, got {path!r}"
+    if "://" in path:
+        return None
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return None if (folder / "config.json").is_file() else f"the model folder {path} has no config.json"
+    parts = path.split("/")
+    if _HUB_ID.match(path) and parts[0] not in (".", "..") and not Path(parts[0]).exists():
+        return None
+    return f"actor_rollout_ref.model.path={path}: no such folder; give an existing one or a Hugging Face id"
+
+
+def _agent_problems(config: DictConfig, data: DataReport) -> list[str]:
+    agent = config.actor_rollout_ref.rollout.agent
+    if not data.has_realm_agent and agent.get("default_agent_loop") != "realm":
+        return []
+    problems = []
+    if agent.get("agent_loop_manager_class") != MANAGER:
+        problems.append(
+            "rows of the agent `realm` need actor_rollout_ref.rollout.agent.agent_loop_manager_class="
+            f"{MANAGER}, got {agent.get('agent_loop_manager_class')}"
+        )
+    if config.trainer.v1.trainer_mode == "sync":
+        problems.append(f"rows of the agent `realm` need trainer.v1.trainer_mode={TRAINER_MODE}, got sync")
+    return problems
+
+
+def _group_problems(config: DictConfig, realm: RealmConfig) -> list[str]:
+    n = config.actor_rollout_ref.rollout.n
+    if realm.schedule.get("start", 1.0) == 0 or n - realm.unguided_floor >= 2:
+        return []
+    problem = (
+        f"actor_rollout_ref.rollout.n={n} leaves fewer than 2 guided rollouts beside realm.unguided_floor="
+        f"{realm.unguided_floor}: raise n to at least {realm.unguided_floor + 2}, or lower the floor"
+    )
+    return [problem]
+
+
+def _fade_problems(config: DictConfig, realm: RealmConfig, data: DataReport) -> list[str]:
+    fade_steps = realm.schedule.get("fade_steps")
+    build_schedule(realm.schedule)
+    if realm.schedule.get("kind") == "constant" or fade_steps is None:
+        return []
+    steps = config.trainer.total_training_steps
+    if steps is None:
+        if data.n_train_rows is None:
+            return []
+        steps = data.n_train_rows // config.data.train_batch_size * config.trainer.total_epochs
+    if fade_steps <= LATEST_FADE * steps:
+        return []
+    problem = (
+        f"realm.schedule.fade_steps={fade_steps} is more than 75% of the {steps} training steps: the last quarter "
+        f"must be unguided; use at most {int(LATEST_FADE * steps)}, or train longer"
+    )
+    return [problem]
+
+
+def _reward_problems(
+    config: DictConfig, realm: RealmConfig, data: DataReport, share: float | None
+) -> list[str]:
+    problems = []
+    reward = config.reward
+    path = reward.custom_reward_function.path
+    if path != REWARD:
+        if data.has_routes:
+            problems.append(
+                f"the data holds routes, so reward.custom_reward_function.path must be {REWARD}, got {path}"
+            )
+        return problems
+    if reward.reward_manager.name != "naive":
+        problems.append(
+            f"reward.reward_manager.name={reward.reward_manager.name}: only `naive` tells the reward which routes "
+            "were shown; use that"
+        )
+    given = _reward_kwargs(config)
+    wanted = _weight_kwargs(realm)
+    for key, value in wanted.items():
+        if key in given and given[key] != value:
+            name = f"realm.weights.{key.removeprefix('w_')}"
+            problems.append(
+                f"reward_kwargs.{key}={given[key]} contradicts {name}={value}; set only the latter"
+            )
+    try:
+        check_weights(Weights(**realm.weights), 0.5 if share is None else share, realm.max_routes)
+    except ValueError as error:
+        problems.append(f"realm.weights: {error}")
+    return problems
+
+
+def _complete_reward(config: DictConfig, realm: RealmConfig, data: DataReport, share: float | None) -> None:
+    if config.reward.custom_reward_function.path != REWARD:
+        return
+    kwargs = {**_reward_kwargs(config), **_weight_kwargs(realm)}
+    if share is not None:
+        kwargs["right_share"] = share
+    if data.guess_rates:
+        kwargs.setdefault("guess_rates", {str(steps): rate for steps, rate in data.guess_rates.items()})
+    with open_dict(config.reward.custom_reward_function):
+        config.reward.custom_reward_function.reward_kwargs = kwargs
+
+
+def _reward_kwargs(config: DictConfig) -> dict[str, Any]:
+    kwargs = config.reward.custom_reward_function.get("reward_kwargs")
+    if kwargs is None:
+        return {}
+    plain = OmegaConf.to_container(kwargs, resolve=True) if OmegaConf.is_config(kwargs) else kwargs
+    return {str(key): value for key, value in plain.items()} if isinstance(plain, Mapping) else {}
+
+
+def _weight_kwargs(realm: RealmConfig) -> dict[str, float]:
+    return {f"w_{name}": float(value) for name, value in realm.weights.items()}

@@ -1,0 +1,110 @@
+"""What a training step and a validation say about exposure: pure functions from rollouts to verl's metrics.
+
+Serves design section "EAAI" (both regimes logged side by side). verl reduces a metric by the words in its name
+(max, min, sum, total), so no name here holds one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+COMPONENTS = ("score", "outcome", "verdict", "decisive", "format", "consistent")
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One stored training rollout.
+
+    Attributes:
+        uid: verl's group id.
+        guided: whether it saw routes.
+        exposure: of its group; None for a rollout of another agent.
+        n_shown: routes in its prompt.
+        n_dropped: routes left out of its group's prompt by the length budget.
+        response_length: tokens.
+        components: numbers the reward function returned, by name.
+    """
+
+    uid: str
+    guided: bool
+    exposure: float | None
+    n_shown: int
+    n_dropped: int
+    response_length: int
+    components: Mapping[str, float]
+
+    @classmethod
+    def from_stored(
+        cls, key: str, tag: Mapping[str, Any], extra_fields: Mapping[str, Any] | None
+    ) -> "Rollout":
+        """Read what the agent loop and the reward left: `key` is `{uid}_{session}_{index}`."""
+        extra = extra_fields or {}
+        info = extra.get("reward_extra_info") or {}
+        exposure = extra.get("exposure")
+        return cls(
+            uid=key.rsplit("_", 2)[0],
+            guided=bool(extra.get("guided", False)),
+            exposure=None if exposure is None else float(exposure),
+            n_shown=len(extra.get("shown") or ()),
+            n_dropped=int(extra.get("routes_dropped") or 0),
+            response_length=int(tag["response_len"]),
+            components={
+                name: float(info[name]) for name in COMPONENTS if isinstance(info.get(name), (int, float))
+            },
+        )
+
+
+def step_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    """Metrics of one training batch, padding left out; a regime that has no rollout has no entry."""
+    ours = [r for r in rollouts if r.exposure is not None]
+    if not ours:
+        return {}
+    guided = [r for r in ours if r.guided]
+    groups = {r.uid: r.n_dropped for r in ours}
+    metrics = {
+        "realm/exposure": _mean([r.exposure or 0.0 for r in ours]),
+        "realm/guided_share": len(guided) / len(ours),
+        "realm/routes_shown": _mean([r.n_shown for r in guided]),
+        "realm/routes_dropped": float(sum(groups.values())),
+    }
+    for regime, members in (("guided", guided), ("unguided", [r for r in ours if not r.guided])):
+        if not members:
+            continue
+        metrics[f"realm/{regime}/response_length"] = _mean([r.response_length for r in members])
+        for name in COMPONENTS:
+            values = [r.components[name] for r in members if name in r.components]
+            if values:
+                metrics[f"realm/{regime}/{name}"] = _mean(values)
+    return metrics
+
+
+def validation_metrics(
+    data_sources: Sequence[str], scores: Sequence[float | None], expected: Mapping[tuple[str, str], int]
+) -> dict[str, float]:
+    """Accuracy by regime, over all domains, and guided minus unguided.
+
+    Args:
+        data_sources: [rollouts]; the regime is the last part of `realm/<domain>/<regime>`.
+        scores: [rollouts], 0 to 1; None counts as 0.
+        expected: rollouts by (data source, uid); a lost rollout counts as 0, as in verl's own accuracy.
+    """
+    metrics: dict[str, float] = {}
+    for regime in ("guided", "unguided"):
+        values = [
+            score or 0.0 for source, score in zip(data_sources, scores, strict=True) if _is(source, regime)
+        ]
+        n = sum(count for (source, _), count in expected.items() if _is(source, regime)) or len(values)
+        if n:
+            metrics[f"realm/val/{regime}_acc"] = float(sum(values)) / n
+    if len(metrics) == 2:
+        metrics["realm/val/gap"] = metrics["realm/val/guided_acc"] - metrics["realm/val/unguided_acc"]
+    return metrics
+
+
+def _is(data_source: str, regime: str) -> bool:
+    parts = str(data_source).split("/")
+    return len(parts) == 3 and parts[0] == "realm" and parts[2] == regime
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(sum(values)) / len(values) if values else 0.0

@@ -1,0 +1,173 @@
+"""The trainer mode `realm_sync`: verl's synchronous PPO with exposure-aware advantages and safe checkpoints.
+
+Serves design sections "MRPV" (advantages), "EAAI" (resume, validation in both regimes) and the speed goal of the
+CPU step. Registered when verl's trainers are imported; a config chooses it by `trainer.v1.trainer_mode`.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import transfer_queue as tq
+from omegaconf import OmegaConf, open_dict
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+from verl.trainer.ppo.v1.trainer_base import register_trainer
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+from realm_ext import checkpoints
+from realm_ext.advantages import strata, strata_of
+from realm_ext.config import read_config
+from realm_ext.rollout_metrics import Rollout, step_metrics, validation_metrics
+from realm_ext.schedule import build_schedule
+
+POLL_INTERVAL_S = 0.05
+
+
+@register_trainer("realm_sync")
+class RealmTrainerSync(PPOTrainerSync):
+    """verl's `sync` mode, plus what ReaLM needs from a trainer."""
+
+    def __init__(self, config: Any) -> None:
+        self.realm = read_config(config)
+        self.schedule = build_schedule(self.realm.schedule)
+        super().__init__(config)
+
+    @property
+    def trainer_mode(self) -> str:
+        """Always "sync": verl asks for it in six places, and this mode behaves as sync does in all of them."""
+        return "sync"
+
+    @trainer_mode.setter
+    def trainer_mode(self, value: str) -> None:
+        """The base class assigns the configured name; it changes nothing."""
+
+    def _build_replay_buffer(self) -> ReplayBuffer:
+        buffer = super()._build_replay_buffer()
+        options = self.config.trainer.v1.get("realm_sync") or {}
+        buffer.poll_interval = float(options.get("poll_interval", POLL_INTERVAL_S))
+        return buffer
+
+    # ------------------------------ advantages and metrics ------------------------------
+
+    def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        rollouts = self._rollouts(batch)
+        present = [rollout for rollout in rollouts if rollout is not None]
+        metrics.update(step_metrics(present))
+        metrics["realm/schedule"] = self.schedule(self.global_steps)
+        if self.config.algorithm.adv_estimator != "realm_grpo":
+            return super()._compute_advantage(batch, metrics)
+        # Padding rows carry no 1 in their mask; a stratum of their own keeps them out of everybody's mean.
+        uids = [f"padding {i}" if r is None else r.uid for i, r in enumerate(rollouts)]
+        guided = [r is not None and r.guided for r in rollouts]
+        with strata(strata_of(uids, guided, self.realm.advantage)):
+            return super()._compute_advantage(batch, metrics)
+
+    def _rollouts(self, batch: KVBatchMeta) -> list[Rollout | None]:
+        """One entry per row of the batch, in its order; None for verl's padding rows."""
+        data = tq.kv_batch_get(
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"]
+        )
+        extra_fields = list(data["extra_fields"])
+        return [
+            None if tag.get("is_padding", False) else Rollout.from_stored(key, tag, extra)
+            for key, tag, extra in zip(batch.keys, batch.tags, extra_fields, strict=True)
+        ]
+
+    def _val_metrics_update(
+        self,
+        data_sources: list[str],
+        sample_uids: list[str],
+        reward_extra_infos_dict: dict[str, list[Any]],
+        sample_turns: list[int],
+        expected_acc_counts: dict[tuple[str, str], int] | None = None,
+    ) -> dict[str, float]:
+        found = super()._val_metrics_update(
+            data_sources,
+            sample_uids,
+            reward_extra_infos_dict,
+            sample_turns,
+            expected_acc_counts=expected_acc_counts,
+        )
+        scores = reward_extra_infos_dict.get("acc") or reward_extra_infos_dict["reward"]
+        found.update(validation_metrics(data_sources, scores, expected_acc_counts or {}))
+        return found
+
+    # ------------------------------ checkpoints ------------------------------
+
+    def _checkpoint_root(self) -> Path:
+        return Path(self.config.trainer.default_local_dir).absolute()
+
+    def _fingerprint(self) -> dict[str, str]:
+        """What must stay the same for a resumed run to make the same exposure decisions."""
+        config = OmegaConf.to_container(self.config, resolve=True)
+        parts = {
+            "realm": config["realm"],
+            "data": [config["data"][key] for key in ("train_files", "train_batch_size", "seed", "shuffle")],
+            "rollout_n": config["actor_rollout_ref"]["rollout"]["n"],
+        }
+        return {
+            name: hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()[:16]
+            for name, part in parts.items()
+        }
+
+    def _save_checkpoint(self) -> None:
+        """Save as verl does, then mark the checkpoint whole, and only then remove old ones."""
+        trainer = self.config.trainer
+        if self.config.actor_rollout_ref.actor.get("checkpoint", {}).get("async_save", False):
+            super()._save_checkpoint()  # still being written when this returns; verl tracks it itself
+            return
+        root, step = self._checkpoint_root(), self.global_steps
+        limits = {key: trainer.get(key) for key in ("max_actor_ckpt_to_keep", "max_critic_ckpt_to_keep")}
+        relevant = [
+            limits["max_actor_ckpt_to_keep"],
+            *([limits["max_critic_ckpt_to_keep"]] if self.use_critic else []),
+        ]
+        keep = None if any(limit is None for limit in relevant) else max(relevant)
+        if trainer.get("remove_previous_ckpt_in_save", False):
+            keep = 1
+        checkpoints.open_for_writing(root, step)
+        with open_dict(trainer):
+            removing = trainer.pop("remove_previous_ckpt_in_save", None)
+            trainer.update({key: None for key in limits})
+        try:
+            super()._save_checkpoint()
+        finally:
+            with open_dict(trainer):
+                trainer.update(limits)
+                if removing is not None:
+                    trainer.remove_previous_ckpt_in_save = removing
+        checkpoints.mark_whole(root, step, self._fingerprint())
+        if keep:
+            checkpoints.prune(root, keep)
+
+    def _load_checkpoint(self) -> None:
+        """Resume from the last whole checkpoint, whatever a kill left behind."""
+        if self.config.trainer.resume_mode == "auto":
+            root = self._checkpoint_root()
+            found = checkpoints.find(root)
+            if found.problems:
+                start = "starting from scratch" if found.step is None else f"resuming from step {found.step}"
+                print(
+                    f"ReaLM: {start}, the last whole checkpoint in {root}: {'; '.join(found.problems)}",
+                    flush=True,
+                )
+            if found.step is not None or found.problems:
+                checkpoints.repair(root, found)
+            if found.step is not None:
+                self._compare_fingerprint(root, found.step)
+        super()._load_checkpoint()
+
+    def _compare_fingerprint(self, root: Path, step: int) -> None:
+        marker = checkpoints.read_marker(root, step)
+        if marker is None:
+            return
+        then, now = marker.get("fingerprint", {}), self._fingerprint()
+        changed = [name for name, value in now.items() if then.get(name) != value]
+        if changed:
+            print(
+                f"ReaLM: since the checkpoint of step {step} these changed: {', '.join(changed)}; "
+                "exposure decisions from here on differ from those of the run that wrote it",
+                flush=True,
+            )

@@ -1,0 +1,37 @@
+"""The domain `math`: GSM8K, MATH and other open mathematical answers.
+
+Serves the section "Domains" of the design. Answers are exact: numbers are compared as rationals, without a
+tolerance. Units: a unit on one side only is ignored, a percent sign may be left out or written as a
+fraction of 1 (see `reward_fns.answers`). Gold answers may be bare (`18`), GSM8K solutions ending in
+`#### 18` or `A: 18`, or MATH solutions with a `\\boxed{}`.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from importlib.resources import files
+from typing import ClassVar
+
+from reward_fns.answers import same_answer
+from reward_fns.domains.base import Domain, Rule, rules_from_yaml
+from reward_fns.domains.math.extract import final_answer
+
+
+class MathDomain(Domain):
+    """Open mathematical answers."""
+
+    name: ClassVar[str] = "math"
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        return rules_from_yaml(files(__package__).joinpath("rules.yaml").read_text(encoding="utf-8"))
+
+    def extract(self, answer_text: str) -> str | None:
+        return final_answer(answer_text)
+
+    def equivalent(self, prediction: str, gold: str) -> bool:
+        read = final_answer(gold)
+        return read is not None and same_answer(prediction, read)
+
+
+DOMAIN = MathDomain()

@@ -1,0 +1,74 @@
+"""The closed world of `search_relevance`: product families, brands, colours, regions.
+
+Serves design.md, section Domains. The knowledge here (which types stand in for each other, which
+accessories fit one brand only, which brands are sisters) is what a student has to learn; it is never
+written in a question.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Family:
+    """Product types that serve one need, and what is bought beside them.
+
+    `types` substitute for each other; `accessories` complement each of them; those in `locked` fit one
+    brand only. `functional_colour` marks families in which the colour is the product.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    accessories: tuple[str, ...]
+    locked: frozenset[str] = frozenset()
+    functional_colour: bool = False
+
+
+def _family(
+    name: str, types: str, accessories: str, locked: str = "", functional_colour: bool = False
+) -> Family:
+    return Family(
+        name, tuple(types.split()), tuple(accessories.split()), frozenset(locked.split()), functional_colour
+    )
+
+
+FAMILIES: tuple[Family, ...] = (
+    _family("footwear", "sneakers boots sandals", "laces insoles"),
+    _family("imaging", "camera camcorder webcam", "lens tripod", locked="lens"),
+    _family("phones", "phone handset pager", "charger holster", locked="charger"),
+    _family("printing", "printer copier plotter", "cartridge toner", locked="cartridge toner"),
+    _family("coatings", "paint lacquer stain", "roller primer", functional_colour=True),
+    _family("kitchen", "brewer percolator kettle", "filter grinder", locked="filter"),
+    _family("cycling", "bicycle tricycle scooter", "helmet pump"),
+    _family("computing", "laptop tablet notebook", "dock sleeve", locked="dock"),
+    _family("dyeing", "dye ink pigment", "gloves fixative", functional_colour=True),
+    _family("seating", "chair stool bench", "cushion slipcover"),
+    _family("timepieces", "watch clock chronograph", "strap winder", locked="strap"),
+    _family("camping", "tent tarp hammock", "pegs groundsheet"),
+    _family("makeup", "lipstick blush eyeliner", "mirror sharpener", functional_colour=True),
+    _family("cleaning", "vacuum sweeper mop", "dustbag hose", locked="dustbag hose"),
+    _family("strings", "guitar ukulele banjo", "capo plectrum"),
+    _family("shaving", "razor trimmer shaver", "blades lather", locked="blades"),
+)
+
+HOUSES: tuple[tuple[str, ...], ...] = (
+    ("norvik", "aldera"),
+    ("halden", "brisco"),
+    ("quanta", "luxor"),
+    ("tamsin", "ferro"),
+    ("ostara",),
+    ("velmo",),
+    ("kestrel",),
+    ("dunmore",),
+)
+BRANDS: tuple[str, ...] = tuple(brand for house in HOUSES for brand in house)
+COLOURS: tuple[str, ...] = ("red", "blue", "green", "black", "white", "grey", "pink", "brown")
+REGIONS: tuple[str, ...] = ("US", "EU", "UK", "JP", "BR", "IN")
+PRICES: tuple[int, ...] = tuple(range(10, 210, 10))
+
+FAMILY_OF: dict[str, Family] = {t: f for f in FAMILIES for t in f.types + f.accessories}
+HOUSE_OF: dict[str, int] = {brand: i for i, house in enumerate(HOUSES) for brand in house}
+
+
+def same_house(first: str, second: str) -> bool:
+    """Whether two brands are one brand for the rules (equal, or sisters)."""
+    return HOUSE_OF[first] == HOUSE_OF[second]

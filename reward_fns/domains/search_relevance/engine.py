@@ -1,0 +1,168 @@
+"""The rule engine of `search_relevance`: a query and an ad in, the label and the reasons out.
+
+Serves design.md, section Domains. The engine walks the checks in the order of the rule book (rules.yaml)
+and stops where a rule settles the label. Each check yields a `Finding`; the label is a pure function of
+the findings, so a wrong finding can be planted and its consequences followed (`conclude`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from reward_fns.domains.search_relevance.catalog import FAMILY_OF, same_house
+
+LABELS = ("Exact", "Substitute", "Complement", "Irrelevant")
+
+# check -> findings it can yield; the first is the harmless one
+FINDINGS: dict[str, tuple[str, ...]] = {
+    "region": ("served", "not served"),
+    "type": ("same", "similar", "accessory", "unrelated"),
+    "lock": ("fits", "locked out"),
+    "price": ("within", "over", "double"),
+    "colour": ("same", "differs", "functional"),
+    "brand": ("same", "sister", "differs"),
+    "condition": ("same", "differs"),
+}
+
+
+@dataclass(frozen=True)
+class Query:
+    """What the shopper asks for; None where the query says nothing."""
+
+    type: str
+    region: str
+    brand: str | None = None
+    colour: str | None = None
+    limit: int | None = None
+    new: bool = False
+
+
+@dataclass(frozen=True)
+class Ad:
+    """What is offered. `price` is in whole dollars."""
+
+    type: str
+    brand: str
+    colour: str
+    used: bool
+    price: int
+    ships_to: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check, e.g. ("brand", "differs")."""
+
+    check: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A label, the rule that decides it, and the findings that lead there, in the order of checking."""
+
+    label: str
+    rule: str
+    findings: tuple[Finding, ...]
+
+
+def observe(query: Query, ad: Ad, check: str) -> str:
+    """The true finding of one check."""
+    family = FAMILY_OF[query.type]
+    if check == "region":
+        return "served" if query.region in ad.ships_to else "not served"
+    if check == "type":
+        if ad.type == query.type:
+            return "same"
+        if ad.type in family.types:
+            return "similar"
+        return "accessory" if ad.type in family.accessories else "unrelated"
+    if check == "lock":
+        locked = ad.type in FAMILY_OF[ad.type].locked
+        return "locked out" if locked and query.brand and not same_house(query.brand, ad.brand) else "fits"
+    if check == "price":
+        limit = query.limit if query.limit is not None else ad.price
+        return "double" if ad.price > 2 * limit else "over" if ad.price > limit else "within"
+    if check == "colour":
+        if query.colour in (None, ad.colour):
+            return "same"
+        return "functional" if family.functional_colour else "differs"
+    if check == "brand":
+        if query.brand in (None, ad.brand):
+            return "same"
+        return "sister" if same_house(str(query.brand), ad.brand) else "differs"
+    if check == "condition":
+        return "differs" if query.new and ad.used else "same"
+    raise ValueError(f"unknown check {check!r}; known: {', '.join(FINDINGS)}")
+
+
+def next_check(query: Query, found: dict[str, str]) -> str | None:
+    """The check to make after those in `found`, or None when the label is settled.
+
+    Checks of attributes that the query does not mention are left out.
+    """
+    if "region" not in found:
+        return "region"
+    if found["region"] == "not served":
+        return None
+    if "type" not in found:
+        return "type"
+    if found["type"] == "unrelated":
+        return None
+    if found["type"] == "accessory":
+        return "lock" if query.brand and "lock" not in found else None
+    if query.limit is not None and "price" not in found:
+        return "price"
+    if found.get("price") == "double":
+        return None
+    if query.colour and "colour" not in found:
+        return "colour"
+    if found.get("colour") == "functional":
+        return None
+    if query.brand and "brand" not in found:
+        return "brand"
+    if query.new and "condition" not in found:
+        return "condition"
+    return None
+
+
+# (check, finding) -> (rule, label), highest precedence first
+_DECISIONS: tuple[tuple[str, str, str, str], ...] = (
+    ("region", "not served", "R1", "Irrelevant"),
+    ("type", "unrelated", "R2", "Irrelevant"),
+    ("lock", "locked out", "R3", "Irrelevant"),
+    ("type", "accessory", "R4", "Complement"),
+    ("price", "double", "R5", "Irrelevant"),
+    ("colour", "functional", "R6", "Irrelevant"),
+    ("brand", "differs", "R7", "Substitute"),
+    ("colour", "differs", "R8", "Substitute"),
+    ("condition", "differs", "R9", "Substitute"),
+    ("price", "over", "R10", "Substitute"),
+    ("type", "similar", "R11", "Substitute"),
+)
+
+
+def conclude(findings: Iterable[Finding]) -> tuple[str, str]:
+    """`(rule id, label)` that follows from findings, by precedence; R12 (Full match) where none speaks."""
+    found = {(f.check, f.value) for f in findings}
+    for check, value, rule, label in _DECISIONS:
+        if (check, value) in found:
+            return rule, label
+    return "R12", "Exact"
+
+
+def walk(query: Query, ad: Ad, planted: Finding | None = None) -> tuple[Finding, ...]:
+    """The findings in the order of checking, with at most one of them replaced by `planted`.
+
+    After the planted finding the walk goes on as if it were true, as a reader who made that mistake would.
+    """
+    found: dict[str, str] = {}
+    while (check := next_check(query, found)) is not None:
+        found[check] = planted.value if planted and planted.check == check else observe(query, ad, check)
+    return tuple(Finding(check, value) for check, value in found.items())
+
+
+def decide(query: Query, ad: Ad) -> Decision:
+    """The right label for an ad under the rule book."""
+    findings = walk(query, ad)
+    rule, label = conclude(findings)
+    return Decision(label, rule, findings)

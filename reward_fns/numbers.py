@@ -1,0 +1,154 @@
+"""Exact numbers in answers: integers, decimals, fractions, mixed, scientific, percent, currency, units.
+
+Serves the section "Domains" of the design (one answer comparer). Values are `Fraction`s, never floats, and
+nothing is evaluated: `9**9**9` is no number here, and neither is one with too many digits. The text has
+been through `answers.clean`, so LaTeX spacing, delimiters and `\\text` are gone.
+
+Unit policy: a unit is kept beside the value. Scale words (`million`) multiply. Words that change what the
+number means (`dozen`, `less`, `or`) make it unreadable instead of being dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+MAX_DIGITS = 400
+"""Longer numbers, and powers of ten beyond this, are left to comparison as text."""
+
+SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+CURRENCIES = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee"}
+_UNIT_NAMES = {
+    "usd": "dollar",
+    "eur": "euro",
+    "gbp": "pound",
+    "°": "degree",
+    "feet": "foot",
+    "inches": "inch",
+}
+
+# Words after a number that are no unit: they join, negate, scale or start a formula.
+_NOT_UNITS = frozenset(
+    re.findall(
+        r"\w+",
+        """or and to than plus minus times over not no if either then is of from by
+        less fewer below under negative loss short debt ago before
+        dozen half halves quarter quarters third thirds pair pairs score gross couple
+        pi sqrt sin cos tan log ln exp mod choose factorial infinity""",
+    )
+)
+# Units of one or two letters, and those that may follow without a space; `5x` and `5 xy` are products.
+_SHORT_UNITS = frozenset(
+    re.findall(
+        r"\w+",
+        "m g s h L l cm mm km kg mg ml mL ft in lb lbs oz hr hrs min mins sec secs mph kph am pm AM PM",
+    )
+)
+
+_UNSIGNED = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_SIGNED = rf"[+-]? ?{_UNSIGNED}"
+_EXPONENT = "[+-]?[0-9]{1,4}"
+_FRACTION = (
+    rf"\\frac ?\{{ ?(?P<num>{_SIGNED}) ?\}} ?\{{ ?(?P<den>{_SIGNED}) ?\}}"
+    r"|\\frac ?(?P<num1>[0-9]) ?(?P<den1>[0-9])"
+    rf"|(?P<num2>{_UNSIGNED}) ?/ ?(?P<den2>{_UNSIGNED})"
+)
+_POWER_OF_TEN = rf"10 ?\^ ?(?:\{{ ?(?P<power1>{_EXPONENT}) ?\}}|(?P<power2>{_EXPONENT}))"
+_BODY = (
+    rf"(?:(?P<whole>[0-9]+)(?: (?=[0-9])| ?(?=\\)))?(?:{_FRACTION})"
+    rf"|(?:(?P<mantissa>{_UNSIGNED}) ?(?:\\times|\\cdot|[x*]) ?)?{_POWER_OF_TEN}"
+    rf"|(?P<decimal>{_UNSIGNED})(?:[eE](?P<exponent>{_EXPONENT}))?"
+)
+_NUMBER = re.compile(
+    rf"(?P<sign>[+-]?) ?(?P<currency>[$€£¥₹]?) ?(?P<sign2>[+-]?) ?(?:{_BODY})"
+    r"(?P<percent> ?%| percent\b)?(?P<rest>.*)",
+    re.DOTALL,
+)
+_UNIT = re.compile(
+    r" ?(?:(?P<symbol>[$€£¥₹°])|/? ?(?P<words>[A-Za-z]+(?:[ /-][A-Za-z]+){0,4})(?: ?\^ ?\{?[23]\}?)?)"
+)
+
+
+@dataclass(frozen=True)
+class Number:
+    """An exact value with what stood around it. `percent` values are not divided by 100."""
+
+    value: Fraction
+    percent: bool = False
+    unit: str = ""
+
+
+def read_number(text: str) -> Number | None:
+    """Read a whole cleaned text as one number; None if it is not surely one."""
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return None
+    magnitude = _magnitude(match)
+    tail = _tail(match["rest"])
+    if magnitude is None or tail is None or (match["sign"] and match["sign2"]):
+        return None
+    scale, unit = tail
+    if match["currency"]:
+        if unit:
+            unit = f"{CURRENCIES[match['currency']]} {unit}" if unit != "dollar" else unit
+        else:
+            unit = CURRENCIES[match["currency"]]
+    value = magnitude * 10**scale
+    return Number(-value if "-" in (match["sign"], match["sign2"]) else value, bool(match["percent"]), unit)
+
+
+def render_number(value: Fraction) -> str:
+    """The canonical text of a value: `-3`, `7/2`."""
+    return str(value)
+
+
+def _magnitude(match: re.Match[str]) -> Fraction | None:
+    group = match.groupdict()
+    numerator = group["num"] or group["num1"] or group["num2"]
+    if numerator is not None:
+        top, bottom = _decimal(numerator), _decimal(group["den"] or group["den1"] or group["den2"])
+        if top is None or not bottom:
+            return None
+        if group["whole"] is None:
+            return top / bottom
+        whole = _decimal(group["whole"])
+        return whole + top / bottom if whole is not None and 0 <= top < bottom else None
+    base = _decimal(group["mantissa"] or group["decimal"] or "1")
+    power = group["power1"] or group["power2"] or group["exponent"] or "0"
+    if base is None or abs(int(power)) > MAX_DIGITS:
+        return None
+    return base * Fraction(10) ** int(power)
+
+
+def _decimal(text: str | None) -> Fraction | None:
+    if text is None or len(text) > MAX_DIGITS:
+        return None
+    return Fraction(text.replace(",", "").replace(" ", "").removesuffix("."))
+
+
+def _tail(rest: str) -> tuple[int, str] | None:
+    """Powers of ten and unit after a number; None if the tail is not surely a unit."""
+    if not rest.strip():
+        return 0, ""
+    match = _UNIT.fullmatch(rest.rstrip())
+    if match is None:
+        return None
+    if match["symbol"]:
+        return 0, _UNIT_NAMES.get(match["symbol"], CURRENCIES.get(match["symbol"], ""))
+    first = re.split("[ /-]", match["words"])[0]
+    apart = rest[0] in " /"
+    if (len(first) < 3 or not apart) and first not in _SHORT_UNITS:
+        return None
+    words = match["words"].casefold().split(" ")
+    scale = SCALES.get(words[0], 0)
+    words = words[1:] if scale else words
+    if any(part in _NOT_UNITS or part in SCALES for word in words for part in re.split("[/-]", word)):
+        return None
+    power = rest.rstrip()[match.end("words") :].strip(" ^{}")
+    return scale, " ".join([*(_singular(word) for word in words), power]).strip()
+
+
+def _singular(word: str) -> str:
+    word = _UNIT_NAMES.get(word, word)
+    return word[:-1] if len(word) > 2 and word.endswith("s") and not word.endswith("ss") else word

@@ -1,0 +1,194 @@
+"""The agent loop on a fake engine and tokenizer: who sees what, the length budget, what reaches the reward."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("verl")
+
+from verl.workers.rollout.replica import TokenOutput
+
+from realm_ext.agent_loop import Prepared, RealmAgentLoop, final_only_params
+from realm_ext.config import RealmConfig
+from realm_ext.prompt import UNGUIDED
+
+ROUTES = [
+    {
+        "steps": [f"step {i}"],
+        "answer": str(i),
+        "label": i == 0,
+        "sound": None,
+        "first_error": None,
+        "source": "x",
+    }
+    for i in range(4)
+]
+
+
+class CharacterTokens:
+    """One token per character, and a record of what was tokenised."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def build_initial_tokens(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
+        text = "".join(message["content"] for message in messages)
+        self.seen.append(text)
+        return [ord(character) for character in text]
+
+
+class Engine:
+    """Answers every prompt with tokens 1, 2, 3 and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    async def generate(self, **request: Any) -> TokenOutput:
+        self.asked.append(request)
+        fields = {"global_steps": 5, "min_global_steps": 5, "max_global_steps": 5}
+        return TokenOutput(token_ids=[1, 2, 3], log_probs=[-0.1, -0.2, -0.3], extra_fields=fields)
+
+
+def make_loop(prompt_length: int = 10_000, exposure: float = 1.0, **options: Any) -> RealmAgentLoop:
+    loop = RealmAgentLoop.__new__(RealmAgentLoop)
+    loop.realm = RealmConfig(schedule={"kind": "constant"}, **options)
+    loop.schedule = lambda step: exposure
+    loop.prompt_length, loop.response_length = prompt_length, 2
+    loop.engine_params = {"detokenize": False}
+    loop.continuous_token_builder = CharacterTokens()
+    loop.server_manager = Engine()
+    loop.rollout_config = SimpleNamespace(n=8)
+    return loop
+
+
+def row(**info: Any) -> dict[str, Any]:
+    return {
+        "raw_prompt": [{"role": "user", "content": "2+3?"}],
+        "extra_info": info,
+        "global_steps": 5,
+    }
+
+
+def run(loop: RealmAgentLoop, action: Callable[[], Any]) -> Any:
+    async def inside() -> Any:
+        loop.loop = asyncio.get_running_loop()
+        return await action()
+
+    return asyncio.run(inside())
+
+
+def prepare(loop: RealmAgentLoop, given: dict[str, Any], n: int = 8) -> Prepared:
+    found = run(loop, lambda: loop.prepare(given, n))
+    assert isinstance(found, Prepared)
+    return found
+
+
+def text(ids: Sequence[int]) -> str:
+    return "".join(map(chr, ids))
+
+
+def test_each_distinct_prompt_is_tokenised_once() -> None:
+    loop = make_loop()
+    prepared = prepare(loop, row(uid="q", regime=None, routes=ROUTES))
+    assert len(loop.continuous_token_builder.seen) == 2
+    assert sum(prepared.plan.guided) == 6
+    assert text(prepared.unguided_ids) == "2+3?" + UNGUIDED
+    assert all(f"step {i}" in text(prepared.guided_ids) for i in range(4))
+
+
+def test_shown_is_the_order_of_numbering() -> None:
+    prepared = prepare(make_loop(), row(uid="q", regime="guided", routes=ROUTES))
+    prompt = text(prepared.guided_ids)
+    for number, index in enumerate(prepared.plan.shown, start=1):
+        assert f"Route {number}\n1. step {index}\nAnswer: {index}\n" in prompt
+
+
+def test_unguided_prompts_hold_nothing_of_a_route() -> None:
+    for exposure, regime in ((0.0, None), (1.0, "unguided")):
+        loop = make_loop(exposure=exposure)
+        prepared = prepare(loop, row(uid="q", regime=regime, routes=ROUTES))
+        assert not any(prepared.plan.guided)
+        assert prepared.plan.shown == ()
+        assert loop.continuous_token_builder.seen == ["2+3?" + UNGUIDED]
+
+
+def test_rows_without_the_routes_key_keep_their_prompt() -> None:
+    for info in ({}, {"index": 3}, None):
+        given = {**row(), "extra_info": info}
+        prepared = prepare(make_loop(), given)
+        assert text(prepared.unguided_ids) == "2+3?"
+        assert prepared.row_uid == ""
+
+
+def test_rows_with_no_routes_get_the_instruction() -> None:
+    prepared = prepare(make_loop(), row(uid="q", regime="guided", routes=[]))
+    assert text(prepared.unguided_ids) == "2+3?" + UNGUIDED
+
+
+def test_over_the_budget_whole_routes_go() -> None:
+    full = len(prepare(make_loop(), row(uid="q", regime="guided", routes=ROUTES)).guided_ids)
+    prepared = prepare(make_loop(prompt_length=full - 1), row(uid="q", regime="guided", routes=ROUTES))
+    assert (len(prepared.plan.shown), prepared.routes_dropped) == (3, 1)
+    assert len(prepared.guided_ids) <= full - 1
+    assert prepared.plan.guided == (True,) * 8
+
+
+def test_when_no_route_fits_the_group_is_unguided() -> None:
+    budget = len("2+3?" + UNGUIDED)
+    prepared = prepare(make_loop(prompt_length=budget), row(uid="q", regime="guided", routes=ROUTES))
+    assert prepared.plan.guided == (False,) * 8
+    assert (prepared.plan.shown, prepared.routes_dropped) == ((), 4)
+    assert len(prepared.unguided_ids) == budget
+
+
+@pytest.mark.parametrize("info", [{"uid": "q", "regime": None, "routes": ROUTES}, {"index": 7}])
+def test_a_question_is_never_cut(info: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="never cut"):
+        prepare(make_loop(prompt_length=3), row(**info))
+
+
+def test_a_rollout_says_what_it_saw_and_keeps_the_engines_fields() -> None:
+    loop = make_loop(exposure=0.9, fade=("routes",))
+    given = row(uid="q", regime=None, routes=ROUTES)
+    params = {"temperature": 1.0}
+
+    async def both() -> Any:
+        prepared = await loop.prepare(given, 8)
+        return prepared, await loop.generate(prepared, 0, params), await loop.generate(prepared, 7, params)
+
+    prepared, guided, unguided = run(loop, both)
+    assert guided.extra_fields["shown"] == list(prepared.plan.shown)
+    assert unguided.extra_fields["shown"] == []
+    assert (guided.extra_fields["guided"], unguided.extra_fields["guided"]) == (True, False)
+    assert guided.extra_fields["exposure"] == 0.9
+    assert guided.extra_fields["row_uid"] == "q"
+    assert guided.extra_fields["min_global_steps"] == 5
+    assert guided.prompt_ids == list(prepared.guided_ids)
+    assert unguided.prompt_ids == list(prepared.unguided_ids)
+    assert (guided.response_ids, guided.response_mask, guided.response_logprobs) == (
+        [1, 2],
+        [1, 1],
+        [-0.1, -0.2],
+    )
+    assert params == {"temperature": 1.0}
+    assert loop.server_manager.asked[0]["sampling_params"] == {"temperature": 1.0, "detokenize": False}
+
+
+def test_verls_own_way_in_makes_the_same_decisions() -> None:
+    loop = make_loop(exposure=0.5)
+    given = row(uid="q", regime=None, routes=ROUTES)
+    plan = prepare(loop, given).plan
+
+    async def one_by_one() -> list[Any]:
+        return [await loop.run({}, session_id=i, **given) for i in range(8)]
+
+    outputs = run(loop, one_by_one)
+    assert tuple(output.extra_fields["guided"] for output in outputs) == plan.guided
+
+
+def test_engine_params_are_ones_vllm_takes() -> None:
+    vllm = pytest.importorskip("vllm.sampling_params")
+    assert vllm.SamplingParams(**final_only_params()).detokenize is False

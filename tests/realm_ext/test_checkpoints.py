@@ -1,0 +1,173 @@
+"""Checkpoints as kills leave them: which one counts as whole, and what is repaired."""
+
+from pathlib import Path
+
+import pytest
+
+from realm_ext import checkpoints
+from realm_ext.checkpoints import (
+    ASIDE,
+    MARKER,
+    OVERWRITING,
+    TRACKER,
+    find,
+    mark_whole,
+    prune,
+    repair,
+    step_folder,
+)
+
+
+def save(root: Path, step: int, *, marker: bool = True, tracker: bool = True) -> Path:
+    """What verl writes, then what the trainer adds."""
+    folder = step_folder(root, step)
+    checkpoints.open_for_writing(root, step)
+    (folder / "actor").mkdir(parents=True, exist_ok=True)
+    (folder / "actor" / "model.pt").write_bytes(b"m" * step)
+    (folder / "data.pt").write_bytes(b"d")
+    if tracker:
+        (root / TRACKER).write_text(str(step))
+    if marker:
+        mark_whole(root, step, {"realm": "abc"})
+    return folder
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    assert find(tmp_path / "no").step is None
+    assert find(tmp_path) == checkpoints.Found(None, (), ())
+
+
+def test_the_tracked_one_is_taken_without_a_word(tmp_path: Path) -> None:
+    save(tmp_path, 2)
+    save(tmp_path, 4)
+    assert find(tmp_path) == checkpoints.Found(4, (), ())
+
+
+@pytest.mark.parametrize("content", ["", " \n", "4x", "\x00\x00"])
+def test_torn_tracker(tmp_path: Path, content: str) -> None:
+    save(tmp_path, 2)
+    save(tmp_path, 4)
+    (tmp_path / TRACKER).write_text(content)
+    found = find(tmp_path)
+    assert found.step == 4
+    assert TRACKER in found.problems[0]
+    repair(tmp_path, found)
+    assert (tmp_path / TRACKER).read_text() == "4"
+    assert find(tmp_path).problems == ()
+
+
+def test_killed_while_the_tracker_was_empty_and_no_marker_was_written(tmp_path: Path) -> None:
+    save(tmp_path, 2)
+    save(tmp_path, 4, marker=False)
+    (tmp_path / TRACKER).write_text("")
+    found = find(tmp_path)
+    assert (found.step, found.incomplete) == (2, (4,))
+    repair(tmp_path, found)
+    assert (tmp_path / TRACKER).read_text() == "2"
+    assert (tmp_path / f"{ASIDE}global_step_4").is_dir()
+    assert not step_folder(tmp_path, 4).exists()
+
+
+def test_killed_between_tracker_and_marker(tmp_path: Path) -> None:
+    save(tmp_path, 2)
+    save(tmp_path, 4, marker=False)
+    assert find(tmp_path).step == 4
+
+
+def test_killed_while_saving(tmp_path: Path) -> None:
+    save(tmp_path, 2)
+    (step_folder(tmp_path, 4) / "actor").mkdir(parents=True)
+    found = find(tmp_path)
+    assert (found.step, found.incomplete) == (2, (4,))
+    assert "half written" in found.problems[0]
+
+
+def test_killed_while_saving_the_first(tmp_path: Path) -> None:
+    (step_folder(tmp_path, 4) / "actor").mkdir(parents=True)
+    (tmp_path / TRACKER).write_text("")
+    found = find(tmp_path)
+    assert found.step is None
+    repair(tmp_path, found)
+    assert not (tmp_path / TRACKER).exists()
+    assert find(tmp_path) == checkpoints.Found(None, (), ())
+
+
+def test_tracker_names_a_missing_folder(tmp_path: Path) -> None:
+    save(tmp_path, 2)
+    (tmp_path / TRACKER).write_text("9")
+    found = find(tmp_path)
+    assert found.step == 2
+    assert found.problems == (f"{TRACKER} names step 9, whose folder is missing",)
+
+
+@pytest.mark.parametrize("damage", ["shorter", "gone", "no data", "no actor", "torn marker"])
+def test_damaged_checkpoint_falls_back(tmp_path: Path, damage: str) -> None:
+    save(tmp_path, 2)
+    folder = save(tmp_path, 4)
+    if damage == "shorter":
+        (folder / "actor" / "model.pt").write_bytes(b"m")
+    elif damage == "gone":
+        (folder / "actor" / "model.pt").unlink()
+    elif damage == "no data":
+        (folder / MARKER).unlink()
+        (folder / "data.pt").unlink()
+    elif damage == "no actor":
+        (folder / MARKER).unlink()
+        (folder / "actor" / "model.pt").unlink()
+    else:
+        (folder / MARKER).write_text("{")
+    found = find(tmp_path)
+    assert (found.step, found.incomplete) == (2, (4,))
+    assert found.problems[0].startswith("global_step_4 ")
+
+
+def test_killed_while_overwriting_the_tracked_checkpoint(tmp_path: Path) -> None:
+    save(tmp_path, 2)
+    save(tmp_path, 4)
+    checkpoints.open_for_writing(tmp_path, 4)
+    found = find(tmp_path)
+    assert found.step == 2
+    assert found.problems == ("global_step_4 was being overwritten",)
+
+
+def test_overwriting_to_the_end_is_whole_again(tmp_path: Path) -> None:
+    save(tmp_path, 4)
+    folder = save(tmp_path, 4)
+    assert not (folder / OVERWRITING).exists()
+    assert find(tmp_path) == checkpoints.Found(4, (), ())
+
+
+def test_the_tracker_wins_over_a_later_step_of_an_older_run(tmp_path: Path) -> None:
+    save(tmp_path, 9)
+    save(tmp_path, 3)
+    assert find(tmp_path) == checkpoints.Found(3, (), ())
+    (tmp_path / TRACKER).write_text("")
+    assert find(tmp_path).step == 3
+
+
+def test_only_one_generation_is_set_aside(tmp_path: Path) -> None:
+    save(tmp_path, 2)
+    for step in (4, 6):
+        (step_folder(tmp_path, step) / "actor").mkdir(parents=True)
+        repair(tmp_path, find(tmp_path))
+    assert [p.name for p in tmp_path.glob(f"{ASIDE}*")] == [f"{ASIDE}global_step_6"]
+
+
+def test_prune_keeps_the_last_written(tmp_path: Path) -> None:
+    for step in (2, 4, 6):
+        save(tmp_path, step)
+    (step_folder(tmp_path, 5) / "actor").mkdir(parents=True)
+    assert prune(tmp_path, 2) == [2]
+    assert find(tmp_path).step == 6
+    assert sorted(p.name for p in tmp_path.glob("global_step_*")) == [
+        "global_step_4",
+        "global_step_5",
+        "global_step_6",
+    ]
+
+
+def test_writing_leaves_no_temporary_file(tmp_path: Path) -> None:
+    checkpoints.write_by_rename(tmp_path / "x", "1")
+    checkpoints.write_by_rename(tmp_path / "x", "2")
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x").read_text() == "2"

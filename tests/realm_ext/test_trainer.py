@@ -1,0 +1,216 @@
+"""The trainer mode without a cluster: hooks into verl's trainer, checkpoints around its save and load."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+pytest.importorskip("verl")
+
+from verl.trainer.ppo.v1 import trainer_base
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+from realm_ext import trainer as trainer_module
+from realm_ext.advantages import _STRATA
+from realm_ext.checkpoints import MARKER, TRACKER, step_folder
+from realm_ext.config import read_config
+from realm_ext.trainer import RealmTrainerSync
+
+
+def make_config(root: Path, **trainer: Any) -> DictConfig:
+    config = OmegaConf.create(
+        {
+            "realm": {"schedule": {"kind": "linear", "fade_steps": 10}},
+            "data": {"train_files": "a.parquet", "train_batch_size": 4, "seed": None, "shuffle": True},
+            "actor_rollout_ref": {"rollout": {"n": 8}, "actor": {}},
+            "algorithm": {"adv_estimator": "realm_grpo"},
+            "trainer": {
+                "default_local_dir": str(root),
+                "resume_mode": "auto",
+                "max_actor_ckpt_to_keep": None,
+                "max_critic_ckpt_to_keep": None,
+                "v1": {"realm_sync": {"poll_interval": 0.2}},
+                **trainer,
+            },
+        }
+    )
+    OmegaConf.set_struct(config, True)
+    return config
+
+
+def make_trainer(root: Path, **trainer: Any) -> RealmTrainerSync:
+    made = RealmTrainerSync.__new__(RealmTrainerSync)
+    made.config = make_config(root, **trainer)
+    made.realm = read_config(made.config)
+    made.schedule = lambda step: 0.5
+    made.use_critic = False
+    made.global_steps = 0
+    return made
+
+
+@pytest.fixture
+def verl_saves(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """verl's own save, reduced to the files it leaves; the returned list records the limits it was given."""
+    limits: list[Any] = []
+
+    def save(self: Any) -> None:
+        root, step = Path(self.config.trainer.default_local_dir), self.global_steps
+        limits.append(self.config.trainer.max_actor_ckpt_to_keep)
+        (step_folder(root, step) / "actor").mkdir(parents=True, exist_ok=True)
+        (step_folder(root, step) / "actor" / "model.pt").write_bytes(b"x")
+        (step_folder(root, step) / "data.pt").write_bytes(b"x")
+        (root / TRACKER).write_text(str(step))
+
+    monkeypatch.setattr(PPOTrainerSync, "_save_checkpoint", save)
+    return limits
+
+
+@pytest.fixture
+def verl_loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """verl's own load, reduced to what it reads; the returned list records the tracker's content."""
+    read: list[str] = []
+
+    def load(self: Any) -> None:
+        tracker = Path(self.config.trainer.default_local_dir) / TRACKER
+        read.append(tracker.read_text() if tracker.exists() else "none")
+
+    monkeypatch.setattr(PPOTrainerSync, "_load_checkpoint", load)
+    return read
+
+
+def save_at(trainer: RealmTrainerSync, *steps: int) -> None:
+    for step in steps:
+        trainer.global_steps = step
+        trainer._save_checkpoint()
+
+
+def test_it_is_registered_and_reports_sync(tmp_path: Path) -> None:
+    assert trainer_base.get_trainer_cls("realm_sync") is RealmTrainerSync
+    made = make_trainer(tmp_path)
+    made.trainer_mode = "realm_sync"
+    assert made.trainer_mode == "sync"
+
+
+def test_poll_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = SimpleNamespace(poll_interval=2.0)
+    monkeypatch.setattr(PPOTrainerSync, "_build_replay_buffer", lambda self: buffer)
+    made = make_trainer(tmp_path)
+    assert made._build_replay_buffer().poll_interval == 0.2
+    made.config = make_config(tmp_path, v1={})
+    assert made._build_replay_buffer().poll_interval == trainer_module.POLL_INTERVAL_S
+
+
+def test_saving_marks_and_prunes_after_verl_is_done(tmp_path: Path, verl_saves: list[Any]) -> None:
+    made = make_trainer(tmp_path, max_actor_ckpt_to_keep=2)
+    save_at(made, 2, 4, 6)
+    assert verl_saves == [None, None, None]
+    assert made.config.trainer.max_actor_ckpt_to_keep == 2
+    assert sorted(p.name for p in tmp_path.glob("global_step_*")) == ["global_step_4", "global_step_6"]
+    assert (step_folder(tmp_path, 6) / MARKER).is_file()
+
+
+def test_a_failing_save_leaves_no_marker_and_the_config_as_it_was(
+    tmp_path: Path, verl_saves: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_trainer(tmp_path, max_actor_ckpt_to_keep=1, remove_previous_ckpt_in_save=True)
+    save_at(made, 2)
+
+    def fail(self: Any) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(PPOTrainerSync, "_save_checkpoint", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_at(made, 4)
+    assert made.config.trainer.max_actor_ckpt_to_keep == 1
+    assert made.config.trainer.remove_previous_ckpt_in_save is True
+    assert (step_folder(tmp_path, 2) / MARKER).is_file()
+
+
+def test_resume_after_a_kill_during_the_tracker_write(
+    tmp_path: Path, verl_saves: list[Any], verl_loads: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = make_trainer(tmp_path)
+    save_at(made, 2, 4)
+    (step_folder(tmp_path, 4) / MARKER).unlink()
+    (tmp_path / TRACKER).write_text("")
+    made._load_checkpoint()
+    assert verl_loads == ["2"]
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    assert said.startswith("ReaLM: resuming from step 2")
+    assert not step_folder(tmp_path, 4).exists()
+
+
+def test_resume_in_order_says_nothing(
+    tmp_path: Path, verl_saves: list[Any], verl_loads: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = make_trainer(tmp_path)
+    made._load_checkpoint()
+    save_at(made, 2)
+    made._load_checkpoint()
+    assert verl_loads == ["none", "2"]
+    assert capsys.readouterr().out == ""
+
+
+def test_resume_with_another_schedule_says_so(
+    tmp_path: Path, verl_saves: list[Any], verl_loads: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = make_trainer(tmp_path)
+    save_at(made, 2)
+    made.config.realm.schedule.fade_steps = 99
+    made._load_checkpoint()
+    assert "these changed: realm;" in capsys.readouterr().out
+
+
+def test_other_resume_modes_are_verls_own(tmp_path: Path, verl_loads: list[str]) -> None:
+    (tmp_path / TRACKER).write_text("")
+    make_trainer(tmp_path, resume_mode="disable")._load_checkpoint()
+    assert verl_loads == [""]
+
+
+def test_advantages_know_the_regime_and_padding_stays_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def base(self: Any, batch: Any, metrics: Any) -> Any:
+        seen.append(_STRATA.get())
+        return batch
+
+    extra: np.ndarray = np.empty(3, dtype=object)
+    for i, guided in enumerate((True, False, True)):
+        extra[i] = {"guided": guided, "exposure": 0.5, "shown": [0, 1] if guided else []}
+    monkeypatch.setattr(PPOTrainerSync, "_compute_advantage", base)
+    monkeypatch.setattr(trainer_module.tq, "kv_batch_get", lambda **_: {"extra_fields": extra})
+    batch = SimpleNamespace(
+        keys=["u_0_0", "u_1_0", "pad_0_0"],
+        tags=[{"response_len": 2}, {"response_len": 3}, {"response_len": 1, "is_padding": True}],
+        partition_id="train",
+    )
+    made, metrics = make_trainer(tmp_path), {}  # type: tuple[RealmTrainerSync, dict[str, Any]]
+    assert made._compute_advantage(batch, metrics) is batch
+    assert seen == [[("u", "guided"), ("u", "unguided"), ("padding 2", "unguided")]]
+    assert metrics["realm/schedule"] == 0.5
+    assert metrics["realm/guided_share"] == 0.5
+    made.config.algorithm.adv_estimator = "grpo"
+    made._compute_advantage(batch, metrics)
+    assert seen[1] is None
+
+
+def test_validation_adds_both_regimes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PPOTrainerSync, "_val_metrics_update", lambda *_, **__: {"val-core/x": 1.0})
+    found = make_trainer(tmp_path)._val_metrics_update(
+        ["realm/math/guided", "realm/math/unguided"],
+        ["a", "b"],
+        {"reward": [1.2, 0.0], "acc": [1.0, 0.0]},
+        [2, 2],
+    )
+    assert found == {
+        "val-core/x": 1.0,
+        "realm/val/guided_acc": 1.0,
+        "realm/val/unguided_acc": 0.0,
+        "realm/val/gap": 1.0,
+    }

@@ -1,0 +1,97 @@
+"""The math domain, against GSM8K's real answers and the published labels of real model solutions."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reward_fns import compute_score
+from reward_fns.domains.math import DOMAIN
+from reward_fns.domains.math.extract import boxed
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("18", "18"),
+        ("$18.00", "$18.00"),
+        ("0.5", "1/2"),
+        ("She has 9 eggs.\n#### 18", "18"),
+        ("She has 9 eggs.\nA: 1,800", "1800"),
+        ("so \\boxed{\\frac{1}{2}}", "1/2"),
+        ("\\boxed{1}, then \\boxed{1.0}", "1"),
+        ("\\boxed{3} \\boxed{4}", None),
+        ("#### 3\n#### 4", None),
+        ("#### 3\nA: 4", "3"),
+        ("The answer is 18. Done", "18"),
+        ("the final answer is: 3.5", "7/2"),
+        ("1 or 2", None),
+        ("\\boxed{1 \\text{ or } 2}", None),
+        ("1\n2", None),
+        ("", None),
+        ("x" * 1000, None),
+    ],
+)
+def test_extract(text: str, expected: str | None) -> None:
+    assert DOMAIN.extract(text) == expected
+
+
+def test_boxed() -> None:
+    assert boxed("\\boxed{a\\boxed{b}c} \\fbox{d} \\boxed {e} \\boxed{\\{f\\}} \\boxed{g") == [
+        "a\\boxed{b}c", "e", "\\{f\\}",
+    ]  # fmt: skip
+    assert boxed("\\boxed{ { \\boxed{5}") == ["5"]
+    assert boxed("}}}") == []
+
+
+def test_rules() -> None:
+    assert [rule.precedence for rule in DOMAIN.rules] == list(range(1, len(DOMAIN.rules) + 1))
+    assert DOMAIN.rules is DOMAIN.rules
+
+
+def row(gold: object, routes: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    return {"reward_model": {"style": "rule", "ground_truth": gold}, "extra_info": {"routes": routes}}
+
+
+def test_check_row() -> None:
+    assert DOMAIN.check_row(row("18")) == []
+    assert DOMAIN.check_row(row(18)) == []
+    assert "missing or empty" in DOMAIN.check_row(row(None))[0]
+    assert "cannot read" in DOMAIN.check_row(row("1 or 2"))[0]
+    route = {"steps": ["s"], "answer": "18.0", "label": True, "source": "a"}
+    assert DOMAIN.check_row(row("18", [route])) == []
+    assert "route 0 is labelled wrong" in DOMAIN.check_row(row("18", [route | {"label": False}]))[0]
+    assert "route 0" in DOMAIN.check_row(row("18", [{"steps": ["s"]}]))[0]
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_every_gsm8k_gold_scores_one(shared_data: Path, split: str) -> None:
+    items = lines(shared_data / "gsm8k" / f"{split}.jsonl")
+    for item in items:
+        solution = item["answer"]
+        bare = solution.rsplit("####", 1)[1].strip()
+        assert DOMAIN.check_row(row(solution)) == []
+        assert compute_score("realm/math", f"<answer> {bare} </answer>", bare)["outcome"] == 1.0
+    assert len(items) > 1000
+
+
+def test_labels_agree_with_the_published_ones(shared_data: Path) -> None:
+    """Of 2,800 solutions by four models, read from the last `A: N`, against `is_correct`."""
+    total, disagreements = 0, []
+    for item in lines(shared_data / "gsm8k" / "example_model_solutions.jsonl"):
+        for model, solution in item.items():
+            if not isinstance(solution, dict):
+                continue
+            total += 1
+            read = DOMAIN.extract(solution["solution"])
+            right = read is not None and DOMAIN.equivalent(read, item["ground_truth"])
+            if right != solution["is_correct"]:
+                disagreements.append((model, read, item["ground_truth"][-20:]))
+    assert total == 2800
+    assert len(disagreements) <= 0.005 * total, disagreements

@@ -1,0 +1,205 @@
+"""MRPV components: what judges of each kind expect, and what weights are refused."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reward_fns.domains.math import DOMAIN
+from reward_fns.mrpv import (
+    Weights,
+    best_guess_rates,
+    check_weights,
+    decisive_credit,
+    is_consistent,
+    measured_right_share,
+    process_range,
+    score_response,
+    verdict_credit,
+)
+from reward_fns.response import Response, Verdict
+from reward_fns.routes import Route
+
+Judge = Callable[[Route, random.Random], Verdict]
+JUDGES: dict[str, Judge] = {
+    "right": lambda route, rng: Verdict(True),
+    "wrong": lambda route, rng: Verdict(False, 0),
+    "coin": lambda route, rng: Verdict(rng.random() < 0.5),
+    "biased coin": lambda route, rng: Verdict(rng.random() < 0.9),
+    "perfect": lambda route, rng: Verdict(route.label, route.first_error),
+}
+
+
+def route(label: bool, answer: str = "", steps: int = 4, first_error: int | None = None) -> Route:
+    answer = answer or ("18" if label else "7")
+    return Route(tuple(f"s{i}" for i in range(steps)), answer, label, None, first_error, "test")
+
+
+def draw_set(rng: random.Random, share: float, sizes: tuple[int, ...]) -> list[Route]:
+    """Slots hold a right route with probability `share`; half of the sets are of one kind."""
+    size = rng.choice(sizes)
+    if rng.random() < 0.5:
+        return [route(rng.random() < share, first_error=None)] * size
+    return [route(rng.random() < share) for _ in range(size)]
+
+
+@pytest.mark.parametrize("share", [0.35, 0.5, 0.6])
+@pytest.mark.parametrize("judge", JUDGES)
+def test_constant_and_random_judges_expect_zero(share: float, judge: str) -> None:
+    rng = random.Random(7)
+    n, total, squares = 30_000, 0.0, 0.0
+    for _ in range(n):
+        shown = draw_set(rng, share, (1, 2, 3, 5))
+        credit = verdict_credit(shown, [JUDGES[judge](r, rng) for r in shown], share)
+        assert credit is not None
+        total, squares = total + credit, squares + credit * credit
+    mean = total / n
+    error = ((squares / n - mean * mean) / n) ** 0.5
+    expected = 1.0 if judge == "perfect" else 0.0
+    assert abs(mean - expected) < 5 * error + 1e-9
+
+
+def test_within_one_kind_constant_judges_cannot_be_told_from_perfect_ones() -> None:
+    """What the design's sentence cannot mean: the docstring of `mrpv` says so."""
+    all_right = [route(True)] * 3
+    assert verdict_credit(all_right, [Verdict(True)] * 3, 0.5) == 1.0
+    all_wrong = [route(False)] * 3
+    assert verdict_credit(all_wrong, [Verdict(True)] * 3, 0.5) == -1.0
+
+
+def test_share_outside_the_range_is_clipped_with_the_stated_bias() -> None:
+    share, clipped = 0.8, 0.65
+    right = verdict_credit([route(True)], [Verdict(True)], share)
+    wrong = verdict_credit([route(False)], [Verdict(True)], share)
+    assert right == pytest.approx(1 / 1.3) and wrong == pytest.approx(-1 / 0.7)
+    assert right is not None and wrong is not None
+    bias = share * right + (1 - share) * wrong
+    assert bias == pytest.approx((share - clipped) / (2 * clipped * (1 - clipped)))
+
+
+def test_missing_verdict_is_a_wrong_one() -> None:
+    shown = [route(True), route(False)]
+    assert verdict_credit(shown, [None, None], 0.5) == -1.0
+
+
+def test_disputed_routes_stay_out_and_are_counted() -> None:
+    disputed = Route(("s",) * 4, "18", True, False, 1, "test")
+    assert verdict_credit([disputed], [Verdict(True)], 0.5) is None
+    assert verdict_credit([disputed, route(True)], [None, Verdict(True)], 0.5) == 1.0
+    unsound = Route(("s",) * 4, "7", False, True, 1, "test")
+    assert decisive_credit([unsound], [Verdict(False, 1)]) is None
+    parsed = Response(None, (Verdict(False, 1),), True, "18", (), ("18",))
+    parts = score_response(parsed, [disputed], "18", DOMAIN)
+    assert (parts.disputed, parts.consistent, parts.verdict) == (1, True, None)
+
+
+def test_decisive() -> None:
+    negative = route(False, steps=5, first_error=3)
+    assert decisive_credit([negative], [Verdict(False, 3)]) == 1.0
+    assert decisive_credit([negative], [Verdict(False, 2)]) == pytest.approx(-0.25)
+    assert decisive_credit([negative], [Verdict(False)]) == pytest.approx(-0.25)
+    assert decisive_credit([negative], [Verdict(True)]) is None
+    assert decisive_credit([negative], [None]) is None
+    assert decisive_credit([route(False)], [Verdict(False, 3)]) is None
+    assert decisive_credit([negative], [Verdict(False, 3)], {5: 0.6}) is None
+    assert decisive_credit([route(False, steps=1, first_error=0)], [Verdict(False, 0)]) is None
+
+
+@pytest.mark.parametrize("steps", [2, 3, 6])
+def test_best_constant_guess_expects_zero(steps: int) -> None:
+    """With measured rates the best constant step earns 0 over the bank, any other guess no more."""
+    rng = random.Random(steps)
+    bank = [route(False, steps=steps, first_error=rng.randrange(steps)) for _ in range(400)]
+    rates = best_guess_rates(bank)
+    if rates[steps] > 0.5:
+        assert decisive_credit(bank, [Verdict(False, 0)] * len(bank), rates) is None
+        return
+    means = [decisive_credit(bank, [Verdict(False, guess)] * len(bank), rates) for guess in range(steps)]
+    assert max(mean for mean in means if mean is not None) == pytest.approx(0.0)
+    assert decisive_credit(bank, [Verdict(False, r.first_error) for r in bank], rates) == 1.0
+
+
+def test_measured_share_is_a_mean_over_questions() -> None:
+    disputed = Route(("s",), "18", True, False, None, "test")
+    banks = [[route(True)], [route(True), route(False), route(False), route(False), disputed], [disputed], []]
+    assert measured_right_share(banks) == pytest.approx((1.0 + 0.25) / 2)
+    assert measured_right_share([[], [disputed]]) is None
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "prediction", "expected"),
+    [
+        ([True, False], "18", True),
+        ([True, False], "18.0", True),
+        ([True, False], "19", False),
+        ([True, True], "18", False),
+        ([False, False], "19", True),
+        ([False, False], "18", False),
+        ([False, True], "7", True),
+        ([None, None], "18", True),
+        ([True, False], None, False),
+    ],
+)
+def test_consistency(verdicts: list[bool | None], prediction: str | None, expected: bool) -> None:
+    shown = [route(True, "18"), route(False, "7")]
+    judged = [None if right is None else Verdict(right) for right in verdicts]
+    assert is_consistent(shown, judged, prediction, DOMAIN) is expected
+
+
+def test_inconsistency_drops_credit_but_not_blame() -> None:
+    shown = [route(True, "18"), route(False, "7", first_error=1)]
+    perfect = (Verdict(True), Verdict(False, 1))
+    parts = score_response(Response(None, perfect, True, "19", (), ("19",)), shown, "18", DOMAIN)
+    assert (parts.raw_verdict, parts.raw_decisive, parts.verdict, parts.decisive) == (1.0, 1.0, 0.0, 0.0)
+    swapped = (Verdict(False, 0), Verdict(True))
+    parts = score_response(Response(None, swapped, True, "19", (), ("19",)), shown, "18", DOMAIN)
+    assert parts.verdict == -1.0
+
+
+def test_default_weights_hold_for_every_share() -> None:
+    for share in (0.0, 0.35, 0.5, 0.65, 1.0):
+        low, high = check_weights(Weights(), share)
+        assert low < 0 < high and high - low < 1
+
+
+@pytest.mark.parametrize(
+    ("weights", "share", "max_routes", "message"),
+    [
+        (Weights(verdict=0.5), 0.5, 4, "could outrank"),
+        (Weights(outcome=0.0, verdict=0, decisive=0, format=0), 0.5, 4, "could outrank"),
+        (Weights(verdict=0.27), 0.65, 4, "could outrank"),
+        (Weights(decisive=-0.1), 0.5, 4, "decisive is -0.1"),
+        (Weights(format=float("nan")), 0.5, 4, "format is nan"),
+        (Weights(), 1.5, 4, "right_share is 1.5"),
+        (Weights(), 0.5, -1, "max_routes is -1"),
+    ],
+)
+def test_weights_refused(weights: Weights, share: float, max_routes: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_weights(weights, share, max_routes)
+
+
+def test_range_uses_the_clipped_share() -> None:
+    low, high = process_range(Weights(verdict=1, decisive=0, format=0), 0.99)
+    assert low == pytest.approx(-1 / 0.7) and high == pytest.approx(1 / 0.7)
+
+
+kinds = st.tuples(st.booleans(), st.integers(2, 5), st.none() | st.integers(0, 1))
+judgements = (
+    st.none() | st.just(Verdict(True)) | st.builds(Verdict, st.just(False), st.none() | st.integers(0, 4))
+)
+
+
+@given(st.lists(st.tuples(kinds, judgements), min_size=1, max_size=4), st.floats(0, 1), st.sampled_from("78"))
+def test_every_score_is_in_the_range(
+    slots: list[tuple[tuple[bool, int, int | None], Verdict | None]], share: float, answer: str
+) -> None:
+    shown = [route(label, steps=steps, first_error=error) for (label, steps, error), _ in slots]
+    judged = tuple(verdict for _, verdict in slots)
+    response = Response(None, judged, True, answer, (), (answer,))
+    parts = score_response(response, shown, "18", DOMAIN, right_share=share)
+    weights = Weights(outcome=0)
+    low, high = process_range(weights, share)
+    assert low - 1e-9 <= parts.score(weights) <= high + 1e-9
