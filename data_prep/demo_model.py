@@ -90,7 +90,9 @@ def message_texts(parquet: Path) -> Iterator[str]:
 
 
 def demo_model(
-    sft_parquet: Annotated[Path, typer.Argument(help="SFT parquet whose text the tokenizer learns.", exists=True)],
+    sft_parquet: Annotated[
+        Path, typer.Argument(help="SFT parquet whose text the tokenizer learns.", exists=True)
+    ],
     out: Annotated[Path, typer.Argument(help="Folder to write; an existing one is replaced.")],
     hidden: Annotated[int, typer.Option(help="Hidden size, a multiple of 32.")] = DemoSize.hidden,
     layers: Annotated[int, typer.Option(help="Number of layers.")] = DemoSize.layers,
@@ -119,7 +121,9 @@ def _train_tokenizer(texts, vocabulary):  # type: ignore[no-untyped-def]
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.add_tokens([AddedToken(text, normalized=False, special=False) for text in TAGS + FIXED_SENTENCES])
+    tokenizer.add_tokens(
+        [AddedToken(text, normalized=False, special=False) for text in TAGS + FIXED_SENTENCES]
+    )
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=TURN_END, pad_token=END_OF_TEXT)
     fast.chat_template = CHAT_TEMPLATE
     return fast

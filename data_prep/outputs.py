@@ -41,8 +41,9 @@ class WrittenFile:
 class Provenance:
     """Where a folder's rows come from.
 
-    `inputs` maps the name of each input to the SHA-256 of its content; `kept` and `dropped` count rows, the
-    latter by reason; `teacher` is empty where no teacher was used.
+    `parameters` are the command's options, `-` written as `_`; `inputs` maps the name of each input to the
+    SHA-256 of its content; `kept` and `dropped` count rows, the latter by reason; `teacher` is empty where no
+    teacher was used.
     """
 
     command: str
@@ -54,6 +55,7 @@ class Provenance:
     seed: int | None = None
     teacher: Mapping[str, Any] = field(default_factory=dict)
     prompt_version: str | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,9 @@ def render_card(card: Card, provenance: Provenance) -> str:
     lines += ["", "| | rows |", "|---|---|"]
     lines += [f"| kept: {what} | {count} |" for what, count in provenance.kept.items()]
     lines += [f"| dropped: {why} | {count} |" for why, count in provenance.dropped.items()]
-    command = " ".join([provenance.command, *(f"{k}={v}" for k, v in provenance.parameters.items())])
+    lines += ["", *provenance.notes] if provenance.notes else []
+    options = (f"--{name.replace('_', '-')} {value}" for name, value in provenance.parameters.items())
+    command = " ".join([provenance.command, *options])
     lines += ["", f"Made by `{command}`; inputs, their hashes and all counts are in `{PROVENANCE}`.", ""]
     return "\n".join(lines)
 

@@ -134,7 +134,9 @@ def sft_row(
         ValueError: the prompt does not end with a user message, or the response is empty.
     """
     if not prompt or prompt[-1].get("role") != "user":
-        raise ValueError(f"an SFT prompt ends with a user message; got roles {[m.get('role') for m in prompt]}")
+        raise ValueError(
+            f"an SFT prompt ends with a user message; got roles {[m.get('role') for m in prompt]}"
+        )
     if not response.strip():
         raise ValueError(f"an SFT row needs a response; got an empty one for uid {uid}")
     messages = [{"role": m["role"], "content": m["content"]} for m in prompt]

@@ -19,6 +19,8 @@ MARKER = "realm_checkpoint.json"
 OVERWRITING = "realm_overwriting"
 TRACKER = "latest_checkpointed_iteration.txt"
 ASIDE = "incomplete_"
+# verl's export beside the shards: resuming does not read it, and merging tools may rewrite it.
+EXPORT = "huggingface"
 _STEP_FOLDER = re.compile(r"global_step_(\d+)\Z")
 
 
@@ -99,8 +101,11 @@ def mark_whole(root: Path, step: int, fingerprint: Mapping[str, Any]) -> None:
     """After verl has written everything: say so, with the sizes of the files that are there."""
     folder = step_folder(root, step)
     (folder / OVERWRITING).unlink(missing_ok=True)
-    files = {str(p.relative_to(folder)): p.stat().st_size for p in sorted(folder.rglob("*")) if p.is_file()}
-    files.pop(MARKER, None)
+    files = {
+        str(path.relative_to(folder)): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MARKER and EXPORT not in path.relative_to(folder).parts
+    }
     marker = {"step": step, "saved_at": time.time(), "fingerprint": dict(fingerprint), "files": files}
     write_by_rename(folder / MARKER, json.dumps(marker, indent=1))
 

@@ -57,7 +57,8 @@ def check_versions(wanted: Mapping[str, str]) -> None:
             wrong.append(f"{name} {found} is installed, {expected} is expected")
     if wrong:
         raise UnsupportedVersionError(
-            "; ".join(wrong) + ". Install the pinned versions (requirements/), or uninstall realm to use plain verl."
+            "; ".join(wrong)
+            + ". Install the pinned versions (requirements/), or uninstall realm to use plain verl."
         )
 
 

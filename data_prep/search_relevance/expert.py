@@ -11,8 +11,10 @@ Steps cite rules by id, as `[R7]`; `cite_names` turns the ids into the rules' sh
 import random
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from data_prep.search_relevance.generator import Item
+from reward_fns.domains.search_relevance import DOMAIN
 from reward_fns.domains.search_relevance.engine import FINDINGS, Ad, Finding, Query, conclude, observe, walk
 from reward_fns.routes import Route
 
@@ -43,8 +45,8 @@ def wrong_routes(item: Item, style: str, rng: random.Random) -> list[Route]:
             rule, label = conclude(findings)
             if label == item.decision.label:
                 continue
+            first = position if style == "full" else _first_error_when_brief(item, _deciding(findings, rule))
             steps = _steps(item, findings, rule, label, style)
-            first = position if style == "full" else 0
             routes.append(Route(steps, label, False, False, first, f"program/{style}"))
     rng.shuffle(routes)
     return routes
@@ -53,6 +55,12 @@ def wrong_routes(item: Item, style: str, rng: random.Random) -> list[Route]:
 def cite_names(text: str, names: Mapping[str, str]) -> str:
     """`so Substitute [R7]` -> `so Substitute (Brand differs)`; an unknown id raises KeyError."""
     return _CITATION.sub(lambda match: f"({names[match.group(1)]})", text)
+
+
+def with_names(route: Route) -> Route:
+    """The route with rule ids turned into the rules' short names."""
+    names = {rule.id: rule.name for rule in DOMAIN.rules}
+    return replace(route, steps=tuple(cite_names(step, names) for step in route.steps))
 
 
 def cited_rules(text: str) -> tuple[str, ...]:
@@ -73,8 +81,17 @@ def _steps(item: Item, findings: tuple[Finding, ...], rule: str, label: str, sty
     conclusion = f"so {label} [{rule}]"
     if style == "full":
         return (*(_step(item.query, item.ad, f) for f in findings), conclusion)
-    deciding = next((f for f in findings if conclude([f])[0] == rule), findings[-1])
-    return (_step(item.query, item.ad, deciding), conclusion)
+    return (_step(item.query, item.ad, _deciding(findings, rule)), conclusion)
+
+
+def _deciding(findings: tuple[Finding, ...], rule: str) -> Finding:
+    """The finding that a rule rests on; for a full match, which rests on all of them, the last."""
+    return next((f for f in findings if conclude([f])[0] == rule), findings[-1])
+
+
+def _first_error_when_brief(item: Item, shown: Finding) -> int:
+    """0 when the one finding shown is false, 1 when it is true and only the conclusion is not."""
+    return int(shown.value == observe(item.query, item.ad, shown.check))
 
 
 def _step(query: Query, ad: Ad, finding: Finding) -> str:

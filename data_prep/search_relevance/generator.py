@@ -74,7 +74,7 @@ def _draw(rng: random.Random, rule: str) -> tuple[Query, Ad]:
         region=rng.choice(REGIONS),
         brand=rng.choice(BRANDS) if rule in ("R3", "R7") or rng.random() < 0.6 else None,
         colour=rng.choice(COLOURS) if rule in ("R6", "R8") or rng.random() < 0.5 else None,
-        limit=rng.choice(PRICES[1:-4]) if rule in ("R5", "R10") or rng.random() < 0.5 else None,
+        limit=rng.choice(PRICES[1:5]) if rule in ("R5", "R10") or rng.random() < 0.5 else None,
         new=rule == "R9" or rng.random() < 0.3,
     )
     return query, Ad(

@@ -121,6 +121,15 @@ def test_damaged_checkpoint_falls_back(tmp_path: Path, damage: str) -> None:
     assert found.problems[0].startswith("global_step_4 ")
 
 
+def test_a_rewritten_export_does_not_matter(tmp_path: Path) -> None:
+    export = step_folder(tmp_path, 4) / "actor" / "huggingface"
+    export.mkdir(parents=True)
+    (export / "config.json").write_text("{}")
+    save(tmp_path, 4)
+    (export / "config.json").write_text("{ }")
+    assert find(tmp_path).step == 4
+
+
 def test_killed_while_overwriting_the_tracked_checkpoint(tmp_path: Path) -> None:
     save(tmp_path, 2)
     save(tmp_path, 4)

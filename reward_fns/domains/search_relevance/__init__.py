@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 from importlib.resources import files
 from typing import Any, ClassVar
 
-from reward_fns.domains.base import Domain, Rule
+from reward_fns.domains.base import Domain, Rule, rules_from_yaml
 from reward_fns.domains.search_relevance.engine import LABELS, decide
 from reward_fns.domains.search_relevance.question import parse_question
 
@@ -32,12 +31,7 @@ class SearchRelevanceDomain(Domain):
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
-        import yaml  # only those who read the rules need it
-
-        book = yaml.safe_load(files(__package__).joinpath("rules.yaml").read_text(encoding="utf-8"))
-        # The file's numbers count down from the rule that decides first; `Rule.precedence` counts up.
-        rules = sorted((Rule(**entry) for entry in book["rules"]), key=lambda rule: -rule.precedence)
-        return tuple(replace(rule, precedence=place) for place, rule in enumerate(rules, start=1))
+        return rules_from_yaml(files(__package__).joinpath("rules.yaml").read_text(encoding="utf-8"))
 
     def extract(self, answer_text: str) -> str | None:
         """The label that a text names and nothing else; case, quotes, Markdown and a full stop do not matter.
@@ -66,7 +60,11 @@ class SearchRelevanceDomain(Domain):
             return []  # a question from elsewhere, e.g. ESCI: its label is not the engine's
         label = decide(query, ad).label
         gold = row["reward_model"]["ground_truth"]
-        return [] if self.equivalent(label, gold) else [f"the gold answer is {gold!r}, the engine's is {label!r}"]
+        return (
+            []
+            if self.equivalent(label, gold)
+            else [f"the gold answer is {gold!r}, the engine's is {label!r}"]
+        )
 
 
 _LABEL_OF = {label.casefold(): label for label in LABELS}

@@ -4,32 +4,36 @@ Serves design.md, section Domains. `parse_question(render_question(q, a)) == (q,
 holds a question's text can ask the rule engine for the reasons.
 """
 
-from reward_fns.domains.search_relevance.catalog import BRANDS, COLOURS, FAMILY_OF
+from reward_fns.domains.search_relevance.catalog import BRANDS, COLOURS, FAMILY_OF, REGIONS
 from reward_fns.domains.search_relevance.engine import Ad, Query
+
+QUESTION = "Is the ad Exact, Substitute, Complement or Irrelevant?"
 
 
 def render_query(query: Query) -> str:
-    """The shopper's words, e.g. `new red norvik boots under 80`."""
-    words = ["new"] if query.new else []
-    words += [word for word in (query.colour, query.brand) if word]
-    words.append(query.type)
-    if query.limit is not None:
-        words += ["under", str(query.limit)]
-    return " ".join(words)
+    """What is asked, as a query parser gives it, e.g. `boots, brand norvik, price up to 80`."""
+    parts = [query.type]
+    parts += [f"brand {query.brand}"] if query.brand else []
+    parts += [f"colour {query.colour}"] if query.colour else []
+    parts += [f"price up to {query.limit}"] if query.limit is not None else []
+    parts += ["condition new"] if query.new else []
+    return ", ".join(parts)
+
+
+def render_ad(ad: Ad) -> str:
+    """The ad's title and attributes in one line."""
+    condition = "used" if ad.used else "new"
+    return f"{ad.type}, brand {ad.brand}, colour {ad.colour}, price {ad.price}, condition {condition}"
 
 
 def render_question(query: Query, ad: Ad) -> str:
-    """The user message: query, region and the ad's fields, one a line; a route or label is never in it."""
+    """The user message: query, region and the ad, one a line; a route or label is never in it."""
     return (
         f"Query: {render_query(query)}\n"
         f"Region: {query.region}\n"
-        f"Ad: {ad.colour} {ad.type}\n"
-        f"Brand: {ad.brand}\n"
-        f"Category: {FAMILY_OF[ad.type].name}\n"
-        f"Condition: {'used' if ad.used else 'new'}\n"
-        f"Price: {ad.price}\n"
+        f"Ad: {render_ad(ad)}\n"
         f"Ships to: {', '.join(ad.ships_to)}\n"
-        "Is the ad Exact, Substitute, Complement or Irrelevant?"
+        f"{QUESTION}"
     )
 
 
@@ -39,48 +43,53 @@ def parse_question(text: str) -> tuple[Query, Ad]:
     Raises:
         ValueError: the text is not a question of this domain; says which field is missing or unknown.
     """
-    fields: dict[str, str] = {}
+    lines: dict[str, str] = {}
     for line in text.splitlines():
         key, colon, value = line.partition(": ")
         if colon:
-            fields.setdefault(key, value.strip())
-    missing = {"Query", "Region", "Ad", "Brand", "Condition", "Price", "Ships to"} - fields.keys()
+            lines.setdefault(key, value.strip())
+    missing = {"Query", "Region", "Ad", "Ships to"} - lines.keys()
     if missing:
-        raise ValueError(f"not a search_relevance question: no field {', '.join(sorted(missing))}")
-    return _parse_query(fields["Query"], fields["Region"]), _parse_ad(fields)
-
-
-def _parse_query(text: str, region: str) -> Query:
-    words = text.split()
-    limit = None
-    if len(words) >= 2 and words[-2] == "under":
-        limit = _integer(words[-1], "the query's price limit")
-        words = words[:-2]
-    types = [word for word in words if word in FAMILY_OF]
-    if len(types) != 1:
-        raise ValueError(f"expected one product type in the query {text!r}, found {len(types)}")
-    return Query(
-        type=types[0],
-        region=region,
-        brand=next((word for word in words if word in BRANDS), None),
-        colour=next((word for word in words if word in COLOURS), None),
-        limit=limit,
-        new="new" in words,
+        raise ValueError(f"not a search_relevance question: no line {', '.join(sorted(missing))}")
+    asked, wanted = _fields(lines["Query"])
+    offered, has = _fields(lines["Ad"])
+    query = Query(
+        type=asked,
+        region=lines["Region"],
+        brand=wanted.get("brand"),
+        colour=wanted.get("colour"),
+        limit=_integer(wanted["price"].removeprefix("up to "), "the price limit") if "price" in wanted else None,
+        new=wanted.get("condition") == "new",
     )
-
-
-def _parse_ad(fields: dict[str, str]) -> Ad:
-    colour, _, kind = fields["Ad"].partition(" ")
-    if kind not in FAMILY_OF or fields["Brand"] not in BRANDS:
-        raise ValueError(f"unknown product type {kind!r} or brand {fields['Brand']!r} in the ad")
-    return Ad(
-        type=kind,
-        brand=fields["Brand"],
-        colour=colour,
-        used=fields["Condition"] == "used",
-        price=_integer(fields["Price"], "the ad's price"),
-        ships_to=tuple(fields["Ships to"].split(", ")),
+    lacking = {"brand", "colour", "price", "condition"} - has.keys()
+    if lacking:
+        raise ValueError(f"the ad lacks {', '.join(sorted(lacking))}: {lines['Ad']!r}")
+    for value, known in (
+        (query.region, REGIONS),
+        (query.brand or has["brand"], BRANDS),
+        (has["brand"], BRANDS),
+        (query.colour or has["colour"], COLOURS),
+        (has["colour"], COLOURS),
+    ):
+        if value not in known:
+            raise ValueError(f"unknown value {value!r} in the question; known: {', '.join(known)}")
+    ad = Ad(
+        type=offered,
+        brand=has["brand"],
+        colour=has["colour"],
+        used=has["condition"] == "used",
+        price=_integer(has["price"], "the ad's price"),
+        ships_to=tuple(lines["Ships to"].split(", ")),
     )
+    return query, ad
+
+
+def _fields(line: str) -> tuple[str, dict[str, str]]:
+    """`boots, brand norvik, price 80` -> ("boots", {"brand": "norvik", "price": "80"})."""
+    kind, *rest = line.split(", ")
+    if kind not in FAMILY_OF:
+        raise ValueError(f"unknown product type {kind!r} in {line!r}")
+    return kind, {key: value for key, _, value in (part.partition(" ") for part in rest)}
 
 
 def _integer(text: str, what: str) -> int:

@@ -1,0 +1,251 @@
+"""The data sets of `search_relevance`: RL and validation rows, distilled SFT rows, rows for a `base` model.
+
+Serves design.md, sections Data and Guided CoT distillation (teacher `program`). A row depends on (seed,
+split, index) and the options alone. Each function takes the questions of other splits and leaves them out.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from data_prep.schema import content_uid, rl_row, sft_row
+from data_prep.search_relevance.expert import cited_rules, right_route, with_names
+from data_prep.search_relevance.generator import Item, make_item
+from data_prep.search_relevance.route_sets import compose_routes
+from realm_ext.prompt import render_messages
+from reward_fns.domains.search_relevance import DOMAIN
+from reward_fns.domains.search_relevance.engine import FINDINGS, LABELS, Decision, Finding, decide, observe
+from reward_fns.domains.search_relevance.question import parse_question
+from reward_fns.response import Verdict, render_response
+from reward_fns.routes import Route
+
+_SURPLUS = 20  # draws for each question wanted, before too small a world is reported
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one split, the questions they use up, and how many questions were dropped, by reason."""
+
+    rows: list[dict[str, Any]]
+    questions: frozenset[str]
+    dropped: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class DistilOptions:
+    """Shares of the SFT rows, each in [0, 1]: short chains, contrast rows, prompts that keep the rules."""
+
+    brief_share: float = 0.6
+    contrast_share: float = 0.3
+    keep_rules: float = 0.0
+    max_routes: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("brief_share", "contrast_share", "keep_rules"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share of the rows, from 0 to 1; got {getattr(self, name)}")
+        if self.max_routes < 1:
+            raise ValueError(f"max_routes must be 1 or more; got {self.max_routes}")
+
+
+RowMaker = Callable[[int, Item], dict[str, Any] | str]
+
+
+def make_rows(
+    n: int,
+    seed: int,
+    split: str,
+    make: RowMaker,
+    exclude: Collection[str] = (),
+    on_row: Callable[[], object] | None = None,
+) -> Batch:
+    """The first `n` rows that `make(index, item)` gives for new questions; a text is a reason to drop.
+
+    Raises:
+        ValueError: the split has not that many different questions.
+    """
+    rows: list[dict[str, Any]] = []
+    questions: set[str] = set()
+    dropped: Counter[str] = Counter()
+    for index in range(n * _SURPLUS):
+        if len(rows) == n:
+            break
+        item = make_item(seed, split, index)
+        question = item.question
+        if question in exclude or question in questions:
+            dropped["question of another split" if question in exclude else "question repeated"] += 1
+            continue
+        made = make(index, item)
+        if isinstance(made, str):
+            dropped[made] += 1
+            continue
+        rows.append(made)
+        questions.add(question)
+        if on_row:
+            on_row()
+    if len(rows) < n:
+        raise ValueError(
+            f"split {split!r} gave only {len(rows)} of {n} rows in {n * _SURPLUS} draws "
+            f"({', '.join(f'{why}: {count}' for why, count in dropped.items())}); ask for fewer"
+        )
+    return Batch(rows, frozenset(questions), dict(dropped))
+
+
+def rl_rows(
+    n: int,
+    seed: int,
+    split: str,
+    k: int,
+    regime: str | None = None,
+    *,
+    exclude: Collection[str] = (),
+    on_row: Callable[[], object] | None = None,
+) -> Batch:
+    """`n` rows of `RL_SCHEMA` with `k` routes each; `regime` null for training."""
+
+    def make(index: int, item: Item) -> dict[str, Any]:
+        return rl_row(
+            item.question,
+            item.decision.label,
+            domain=DOMAIN.name,
+            index=index,
+            split=split,
+            routes=compose_routes(item, k, _rng("routes", seed, split, index)),
+            regime=regime,
+        )
+
+    return make_rows(n, seed, split, make, exclude, on_row)
+
+
+def distil(
+    n: int,
+    seed: int,
+    split: str = "sft",
+    options: DistilOptions | None = None,
+    *,
+    exclude: Collection[str] = (),
+    on_row: Callable[[], object] | None = None,
+) -> Batch:
+    """`n` rows of `SFT_SCHEMA`: the program teacher's chains under the rules, rules removed afterwards."""
+    chosen = options or DistilOptions()
+    return make_rows(
+        n, seed, split, lambda i, item: _distilled(item, chosen, seed, split, i), exclude, on_row
+    )
+
+
+def base_rows(
+    n: int,
+    seed: int,
+    split: str = "base",
+    max_routes: int = 4,
+    guided_share: float = 0.4,
+    *,
+    exclude: Collection[str] = (),
+    on_row: Callable[[], object] | None = None,
+) -> Batch:
+    """`n` rows of `SFT_SCHEMA` that teach the grammar and how to read a question, but not one rule.
+
+    Plain attributes are read truly; what needs the catalogue, every verdict and every label is drawn at
+    random, in the routes too.
+    """
+
+    def make(index: int, item: Item) -> dict[str, Any]:
+        rng = _rng("base", seed, split, index)
+        n_routes = rng.randint(1, max_routes) if rng.random() < guided_share else 0
+        routes = [_unruled(item, rng) for _ in range(n_routes)]
+        verdicts = [
+            Verdict(True) if rng.random() < 0.5 else Verdict(False, rng.randrange(len(r.steps)))
+            for r in routes
+        ]
+        return _sft(item, _unruled(item, rng), routes, verdicts)
+
+    return make_rows(n, seed, split, make, exclude, on_row)
+
+
+def teach(question: str, style: str) -> Route:
+    """The program teacher: a chain that cites rules by id, made from the question's text and the rules alone.
+
+    Raises:
+        ValueError: the text is not a question of this domain.
+    """
+    query, ad = parse_question(question)
+    return right_route(Item(query, ad, decide(query, ad)), style)
+
+
+def refusal(item: Item, chain: Route) -> str | None:
+    """Why a teacher's chain is not taken for SFT; None when label and deciding rule are the engine's."""
+    cited = cited_rules("\n".join(chain.steps))
+    if not DOMAIN.equivalent(chain.answer, item.decision.label):
+        return "wrong label"
+    if not set(cited) <= {rule.id for rule in DOMAIN.rules}:
+        return "unknown rule cited"
+    return None if cited and cited[-1] == item.decision.rule else "deciding rule not cited"
+
+
+def rules_text() -> str:
+    """The rule book as it precedes the question in prompts that keep it, by short names."""
+    return "Rules, the first that applies decides:\n" + "".join(f"{r.name}: {r.text}\n" for r in DOMAIN.rules)
+
+
+def _distilled(item: Item, options: DistilOptions, seed: int, split: str, index: int) -> dict[str, Any] | str:
+    rng = _rng("distil", seed, split, index)
+    style = "brief" if rng.random() < options.brief_share else "full"
+    contrast = rng.random() < options.contrast_share
+    keep_rules = rng.random() < options.keep_rules
+    chain = teach(item.question, style)
+    if reason := refusal(item, chain):
+        return reason
+    routes: list[Route] = []
+    if contrast:
+        # Fading leaves any number of routes from all down to one: the student has seen each.
+        composed = compose_routes(item, options.max_routes, rng)
+        routes = rng.sample(composed, rng.randint(1, len(composed)))
+    verdicts = [Verdict(r.label, None if r.label else r.first_error) for r in routes]
+    return _sft(item, with_names(chain), routes, verdicts, rules_text() + "\n" if keep_rules else "")
+
+
+def _sft(
+    item: Item, chain: Route, routes: Sequence[Route], verdicts: Sequence[Verdict], before: str = ""
+) -> dict[str, Any]:
+    """A chain as an SFT row, in the prompt and the grammar of RL and evaluation."""
+    think = "\n".join(f"{number}. {step}" for number, step in enumerate(chain.steps, start=1))
+    return sft_row(
+        render_messages([{"role": "user", "content": before + item.question}], routes),
+        render_response(think, verdicts, chain.answer),
+        source=chain.source,
+        kind="contrast" if routes else "chain",
+        uid=content_uid(item.question, item.decision.label),
+    )
+
+
+def _unruled(item: Item, rng: random.Random) -> Route:
+    """A chain by someone who can read but knows no rule: some readings in order, any label."""
+    query, ad = item.query, item.ad
+    readings = [Finding("region", observe(query, ad, "region")), _guess("type", rng)]
+    if query.brand and rng.random() < 0.3:
+        readings.append(_guess("lock", rng))
+    if query.limit is not None:
+        readings.append(Finding("price", "over" if ad.price > query.limit else "within"))
+    if query.colour:
+        readings.append(Finding("colour", "same" if query.colour == ad.colour else "differs"))
+    if query.brand:
+        readings.append(Finding("brand", "same" if query.brand == ad.brand else "differs"))
+    if query.new:
+        readings.append(Finding("condition", observe(query, ad, "condition")))
+    brief = rng.random() < 0.5
+    chosen = [rng.choice(readings)] if brief else readings[: rng.randint(2, len(readings))]
+    label = rng.choice(LABELS)
+    read = right_route(replace(item, decision=Decision(label, "", tuple(chosen))), "full")
+    return Route(
+        (*read.steps[: len(chosen)], f"so {label}"), label, label == item.decision.label, None, None, "base"
+    )
+
+
+def _guess(check: str, rng: random.Random) -> Finding:
+    return Finding(check, rng.choice(FINDINGS[check]))
+
+
+def _rng(purpose: str, seed: int, split: str, index: int) -> random.Random:
+    return random.Random(f"search_relevance/{purpose}/{seed}/{split}/{index}")

@@ -1,0 +1,170 @@
+"""`realm quickstart`: the whole of ReaLM on one machine without a GPU, from nothing to a report.
+
+Every stage is a command that a user could type, run as it is: data preparation, the demo model, verl's SFT trainer,
+verl's RL trainer with a ReaLM config, verl's model merger, lm-eval, the report. `realm quickstart --dry-run` prints
+them.
+"""
+
+import os
+import shlex
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from realm_ext.paths import Folder, find_folder
+from realm_ext.stages import Stage, StageFailedError, run_stages
+
+TASKS = "realm_vertical,realm_vertical_guided"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where and how much: `steps` RL steps, `control` to also run plain GRPO for as many steps."""
+
+    run: Path
+    steps: int
+    control: bool
+
+    def at(self, *parts: str) -> str:
+        """A path inside the run folder."""
+        return str(self.run.joinpath(*parts))
+
+
+def plan_stages(plan: Plan) -> list[Stage]:
+    """The stages of quickstart, in order."""
+    stages = [
+        Stage(
+            "data",
+            "questions, routes and the program teacher's distilled chains",
+            (*_realm(), "prep", "search-relevance", plan.at("data")),
+            (plan.run / "data" / "train.parquet", plan.run / "data" / "provenance.json"),
+        ),
+        Stage(
+            "init",
+            "tokenizer and a small Qwen2 with random weights",
+            (*_realm(), "demo-model", plan.at("data", "base.parquet"), plan.at("init")),
+            (plan.run / "init" / "config.json",),
+        ),
+        _sft(plan, "base", "init", "the domain's text and the response grammar, no rules (verl SFT)"),
+        _sft(plan, "sft", "base", "guided distillation, contrast rows included (verl SFT)"),
+        _evaluate(plan, "sft"),
+        *_rl(plan, "rl", "ReaLM: routes fade from the prompt (verl GRPO, realm_sync)", ()),
+        _evaluate(plan, "rl"),
+    ]
+    if plan.control:
+        unguided = ("realm.schedule.kind=constant", "realm.schedule.start=0.0")
+        stages += [*_rl(plan, "grpo", "control: plain GRPO, no routes, equal steps", unguided), _evaluate(plan, "grpo")]
+    stages.append(
+        Stage("report", "curves and tables", (*_realm(), "report", str(plan.run)), (plan.run / "report" / "index.html",))
+    )
+    return stages
+
+
+def quickstart(
+    run_dir: Annotated[Path, typer.Option(help="Where everything goes; run again to resume.")] = Path("runs/quickstart"),
+    steps: Annotated[int, typer.Option(help="RL steps.", min=4)] = 40,
+    control: Annotated[bool, typer.Option(help="Also run plain GRPO for as many steps.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Print the commands and stop.")] = False,
+) -> None:
+    """Run ReaLM from nothing to a report on a machine without a GPU: realm quickstart"""
+    console = Console()
+    plan = Plan(run_dir.absolute(), steps, control)
+    stages = plan_stages(plan)
+    if dry_run:
+        for stage in stages:
+            console.print(f"# {stage.name}: {stage.says}", style="dim", highlight=False)
+            print(shlex.join(stage.command))
+        return
+    begun = time.time()
+    try:
+        records = run_stages(stages, plan.run, console)
+    except StageFailedError as error:
+        console.print(str(error), style="red", markup=False, highlight=False)
+        console.print("Mend the cause and run the same command again; what is done stays done.")
+        raise typer.Exit(1) from None
+    table = Table("stage", "seconds", "status", title="realm quickstart")
+    for record in records:
+        table.add_row(record["name"], f"{record['seconds']:.0f}", record["status"])
+    table.add_row("all, this time", f"{time.time() - begun:.0f}", "")
+    console.print(table)
+    print((plan.run / "logs" / "report.log").read_text(encoding="utf-8").rpartition("$ ")[2].partition("\n")[2])
+    console.print(f"Report: {plan.run / 'report' / 'index.html'}", highlight=False)
+
+
+def _realm() -> tuple[str, ...]:
+    return (sys.executable, "-m", "realm_ext.cli")
+
+
+def _sft(plan: Plan, name: str, start: str, says: str) -> Stage:
+    command = (
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"),
+        *("-m", "verl.trainer.sft_trainer", "--config-path", str(find_folder(Folder.CONFIGS))),
+        *("--config-name", "realm_quickstart_sft"),
+        f"model.path={plan.at(start)}" if start == "init" else f"model.path={plan.at(start, 'huggingface')}",
+        f"data.train_files={plan.at('data', name + '.parquet')}",
+        f"trainer.experiment_name={name}",
+        f"trainer.default_local_dir={plan.at(name)}",
+        f"hydra.run.dir={plan.at('logs')}",
+    )
+    return Stage(name, says, command, (plan.run / name / "latest_checkpointed_iteration.txt",), _environment())
+
+
+def _rl(plan: Plan, name: str, says: str, overrides: tuple[str, ...]) -> list[Stage]:
+    """RL from the `sft` checkpoint, then the merge of its last checkpoint into a Hugging Face folder."""
+    train = (
+        *(sys.executable, "-m", "verl.trainer.main_ppo", "--config-path", str(find_folder(Folder.CONFIGS))),
+        *("--config-name", "realm_quickstart"),
+        f"actor_rollout_ref.model.path={plan.at('sft', 'huggingface')}",
+        f"data.train_files={plan.at('data', 'train.parquet')}",
+        f"data.val_files={plan.at('data', 'val.parquet')}",
+        f"trainer.total_training_steps={plan.steps}",
+        f"realm.schedule.fade_steps={plan.steps * 3 // 4}",
+        f"trainer.experiment_name={name}",
+        f"trainer.default_local_dir={plan.at(name, 'checkpoints')}",
+        f"hydra.run.dir={plan.at('logs')}",
+        *overrides,
+    )
+    last = plan.run / name / "checkpoints" / f"global_step_{plan.steps}" / "actor"
+    merge = (
+        *(sys.executable, "-m", "verl.model_merger", "merge", "--backend", "fsdp"),
+        *("--local_dir", str(last), "--target_dir", plan.at(name, "huggingface")),
+    )
+    logs = {"TENSORBOARD_DIR": plan.at(name, "tensorboard")}
+    return [
+        Stage(name, says, train, (last,), _environment() | logs),
+        Stage(
+            f"merge_{name}",
+            "sharded checkpoint to a Hugging Face folder (verl model_merger)",
+            merge,
+            (plan.run / name / "huggingface" / "config.json",),
+            _environment(),
+        ),
+    ]
+
+
+def _evaluate(plan: Plan, name: str) -> Stage:
+    command = (
+        *(sys.executable, "-m", "lm_eval", "run", "--model", "hf"),
+        *("--model_args", f"pretrained={plan.at(name, 'huggingface')},dtype=float32"),
+        *("--tasks", TASKS, "--include_path", str(find_folder(Folder.EVAL_TASKS))),
+        *("--apply_chat_template", "--batch_size", "250", "--device", "cpu"),
+        *("--output_path", plan.at("eval", name), "--log_samples"),
+    )
+    says = f"{name}: lm_eval, with and without routes in the prompt"
+    return Stage(f"eval_{name}", says, command, (plan.run / "eval" / name,), _environment())
+
+
+def _environment() -> dict[str, str]:
+    """Offline, quiet, and no more threads than cores: two processes compute at a time at most."""
+    return {
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2))),
+        "RAY_DEDUP_LOGS": "1",
+    }

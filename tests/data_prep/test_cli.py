@@ -1,0 +1,40 @@
+"""`realm prep`: it writes its folder, prints what it kept and dropped, and its help has an example."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from data_prep.cli import prep
+
+SMALL = ["--n-base=6", "--n-sft=8", "--n-sft-val=2", "--n-train=5", "--n-val=3"]
+
+
+def test_search_relevance(tmp_path: Path) -> None:
+    result = CliRunner().invoke(prep, ["search-relevance", str(tmp_path / "out"), *SMALL])
+    assert result.exit_code == 0, result.output
+    assert f"kept\t6\t{tmp_path / 'out' / 'val.parquet'}" in result.stdout
+    assert (tmp_path / "out" / "provenance.json").exists()
+
+
+def test_gsm8k_routes_says_smoke_run_only(tmp_path: Path) -> None:
+    line = '{"question": "1+1?", "ground_truth": "A: 2", "m": {"solution": "s\\nA: 2", "is_correct": true}}\n'
+    (tmp_path / "in.jsonl").write_text(line + "x\n")
+    result = CliRunner().invoke(prep, ["gsm8k-routes", str(tmp_path / "in.jsonl"), str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert "smoke run only, never a result" in " ".join(result.stderr.split())
+    assert "dropped\t1\trow: not JSON" in result.stdout
+    assert "note\t0 of 1 labels differ" in result.stdout
+
+
+def test_a_curable_error_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text("x\n")
+    result = CliRunner().invoke(prep, ["gsm8k", str(tmp_path / "in.jsonl"), str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "could be used" in " ".join(result.stderr.split()) and "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", ["search-relevance", "gsm8k", "gsm8k-routes"])
+def test_help_has_an_example(command: str) -> None:
+    result = CliRunner().invoke(prep, [command, "--help"])
+    assert result.exit_code == 0 and f"realm prep {command}" in " ".join(result.stdout.split())

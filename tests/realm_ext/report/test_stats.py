@@ -1,0 +1,129 @@
+"""Intervals and tests against numbers worked out by hand."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realm_ext.report.stats import (
+    Interval,
+    PairedDifference,
+    mcnemar_exact,
+    normal_interval,
+    paired_difference,
+    wilson_interval,
+)
+
+Z = 1.959963984540054
+
+
+def test_wilson_interval_of_half_of_ten() -> None:
+    # (0.5 + z^2/20 -+ z sqrt(0.025 + z^2/400)) / (1 + z^2/10), by hand: 0.2366, 0.7634
+    interval = wilson_interval(0.5, 10)
+    assert interval.low == pytest.approx(0.2366, abs=5e-5)
+    assert interval.high == pytest.approx(0.7634, abs=5e-5)
+
+
+def test_wilson_interval_of_none_of_ten_has_a_width() -> None:
+    # low is 0, high is z^2/n / (1 + z^2/n) = 0.38415 / 1.38415
+    interval = wilson_interval(0.0, 10)
+    assert interval.low == 0.0
+    assert interval.high == pytest.approx(0.27753, abs=1e-5)
+
+
+@given(st.integers(1, 5000), st.data())
+def test_wilson_interval_holds_the_share(n: int, data: st.DataObject) -> None:
+    share = data.draw(st.integers(0, n)) / n
+    interval = wilson_interval(share, n)
+    assert 0.0 <= interval.low <= share + 1e-12
+    assert share - 1e-12 <= interval.high <= 1.0
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.5, 0), (1.1, 10), (-0.1, 10)])
+def test_wilson_interval_refuses_what_is_no_share(share: float, n: int) -> None:
+    with pytest.raises(ValueError, match="share in"):
+        wilson_interval(share, n)
+
+
+def test_normal_interval_is_cut_to_shares() -> None:
+    assert normal_interval(0.5, 0.1).low == pytest.approx(0.5 - 0.1 * Z)
+    assert normal_interval(0.95, 0.1).high == 1.0
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "p_value"),
+    [
+        (0, 0, 1.0),  # nothing changed
+        (1, 0, 1.0),  # 2 * 1/2
+        (5, 0, 2 / 32),
+        (8, 2, 2 * (1 + 10 + 45) / 1024),
+        (2, 8, 2 * (1 + 10 + 45) / 1024),
+        (3, 3, 1.0),  # capped
+    ],
+)
+def test_mcnemar_by_hand(gained: int, lost: int, p_value: float) -> None:
+    assert mcnemar_exact(gained, lost) == pytest.approx(p_value)
+
+
+def test_mcnemar_with_thousands_of_changes_neither_overflows_nor_is_slow() -> None:
+    assert mcnemar_exact(3000, 3000) == 1.0
+    assert 0.0 <= mcnemar_exact(4000, 2000) < 1e-100
+
+
+def test_mcnemar_refuses_negative_counts() -> None:
+    with pytest.raises(ValueError, match="-1"):
+        mcnemar_exact(-1, 3)
+
+
+def test_paired_difference_by_hand() -> None:
+    # d = 1 1 1 1 -1 0 0 0 0 0: mean 0.3, variance (5 - 10 * 0.09) / 9 = 0.45556, error sqrt(0.045556) = 0.21344
+    after = [1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    before = [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    paired = paired_difference(after, before)
+    assert (paired.n, paired.gained, paired.lost) == (10, 4, 1)
+    assert paired.difference == pytest.approx(0.3)
+    assert paired.interval is not None
+    assert paired.interval.low == pytest.approx(0.3 - Z * 0.213437, abs=1e-5)
+    assert paired.interval.high == pytest.approx(0.3 + Z * 0.213437, abs=1e-5)
+    assert paired.p_value == pytest.approx(2 * (1 + 5) / 32)
+    assert paired.within_noise
+
+
+def test_a_clear_difference_is_more_than_noise() -> None:
+    paired = paired_difference([1.0] * 40 + [0.0] * 60, [1.0] * 20 + [0.0] * 80)
+    assert paired.p_value == pytest.approx(2 / 2**20)
+    assert not paired.within_noise
+
+
+def test_identical_checkpoints_are_within_noise() -> None:
+    paired = paired_difference([1.0, 0.0, 1.0], [1.0, 0.0, 1.0])
+    assert paired.interval == Interval(0.0, 0.0)
+    assert paired.within_noise
+
+
+def test_few_changes_are_noise_even_where_the_normal_interval_is_clear_of_0() -> None:
+    # 5 gained of 100, none lost: the interval is 0.7 to 9.3 points, the exact p is 0.0625
+    paired = paired_difference([1.0] * 5 + [0.0] * 95, [0.0] * 100)
+    assert paired.interval is not None and paired.interval.low > 0
+    assert paired.within_noise
+
+
+def test_one_question_has_no_interval() -> None:
+    assert paired_difference([1.0], [0.0]) == PairedDifference(1, 1.0, None, 1, 0, 1.0)
+
+
+def test_different_lengths_and_no_questions_are_refused() -> None:
+    pairs: list[tuple[list[float], list[float]]] = [([1.0], []), ([], [])]
+    for after, before in pairs:
+        with pytest.raises(ValueError, match="same questions twice"):
+            paired_difference(after, before)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=60))
+def test_swapping_the_checkpoints_turns_the_sign(pairs: list[tuple[bool, bool]]) -> None:
+    one = paired_difference([float(a) for a, _ in pairs], [float(b) for _, b in pairs])
+    other = paired_difference([float(b) for _, b in pairs], [float(a) for a, _ in pairs])
+    assert math.isclose(one.difference, -other.difference, abs_tol=1e-12)
+    assert one.p_value == other.p_value
+    assert one.within_noise == other.within_noise

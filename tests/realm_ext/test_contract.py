@@ -1,0 +1,162 @@
+"""Names every upstream symbol ReaLM relies on, so that another version fails here, in one readable place.
+
+Each entry: module, symbol, the parameters ReaLM passes or overrides (None: existence is enough), and who needs it.
+`realm_ext.patches.PATCHES` is checked too: a patch without an entry here fails.
+"""
+
+import importlib
+import inspect
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+from realm_ext import patches, plugin
+
+pytest.importorskip("verl")
+
+AGENT_LOOP = "verl.experimental.agent_loop.agent_loop"
+AGENT_LOOP_TQ = "verl.trainer.ppo.v1.agent_loop_tq"
+TRAINER = "verl.trainer.ppo.v1.trainer_base"
+TRANSFER = "verl.workers.rollout.vllm_rollout.bucketed_weight_transfer"
+
+Contract = tuple[str, str, tuple[str, ...] | None, str]
+
+CONTRACTS: list[Contract] = [
+    # the trainer mode
+    (TRAINER, "register_trainer", ("name",), "trainer"),
+    (TRAINER, "get_trainer_cls", ("name",), "plugin: finds realm_sync"),
+    (TRAINER, "PPOTrainer._build_replay_buffer", ("self",), "trainer"),
+    (TRAINER, "PPOTrainer._compute_advantage", ("self", "batch", "metrics"), "trainer"),
+    (TRAINER, "PPOTrainer._validate", ("self",), "trainer"),
+    (TRAINER, "PPOTrainer._val_metrics_update", ("self", "data_sources", "sample_uids"), "trainer"),
+    (TRAINER, "PPOTrainer._save_checkpoint", ("self",), "trainer"),
+    (TRAINER, "PPOTrainer._load_checkpoint", ("self",), "trainer"),
+    ("verl.trainer.ppo.v1.trainer_sync", "PPOTrainerSync.on_step_end", ("self",), "trainer"),
+    ("verl.trainer.ppo.v1.trainer_sync", "PPOTrainerSync.on_sample_end", ("self",), "trainer"),
+    ("verl.trainer.ppo.v1.replay_buffer", "ReplayBuffer", ("poll_interval",), "trainer"),
+    ("verl.utils.checkpoint.checkpoint_manager", "find_latest_ckpt_path", ("path",), "checkpoints"),
+    ("verl.trainer.ppo.core_algos", "register_adv_est", ("name_or_enum",), "advantages"),
+    ("transfer_queue", "kv_batch_get", ("keys", "partition_id", "select_fields"), "trainer"),
+    ("transfer_queue", "kv_batch_put", ("keys", "partition_id", "fields", "tags"), "trainer"),
+    ("transfer_queue", "KVBatchMeta", None, "trainer"),
+    # the agent loop and its workers
+    (AGENT_LOOP, "register", ("agent_name",), "agent_loop"),
+    (
+        AGENT_LOOP,
+        "AgentLoopBase",
+        ("trainer_config", "server_manager", "tokenizer", "data_config"),
+        "agent_loop",
+    ),
+    (AGENT_LOOP, "AgentLoopBase.run", ("self", "sampling_params", "kwargs"), "agent_loop"),
+    (
+        AGENT_LOOP,
+        "AgentLoopOutput",
+        ("prompt_ids", "response_ids", "response_mask", "extra_fields"),
+        "agent_loop",
+    ),
+    (AGENT_LOOP, "AgentLoopWorker._compute_teacher_logprobs", ("output", "prompt_ids"), "agent_worker"),
+    (AGENT_LOOP, "_agent_loop_registry", None, "agent_worker"),
+    (AGENT_LOOP_TQ, "AgentLoopWorkerTQ._run_prompt", ("prompt", "sampling_params", "trace"), "agent_worker"),
+    (AGENT_LOOP_TQ, "AgentLoopWorkerTQ._agent_loop_postprocess", ("output", "validate"), "agent_worker"),
+    (AGENT_LOOP_TQ, "AgentLoopWorkerTQ.__ray_metadata__", None, "agent_worker"),
+    (AGENT_LOOP_TQ, "AgentLoopManagerTQ.create", None, "agent_worker"),
+    (AGENT_LOOP_TQ, "AgentLoopManagerTQ.generate_sequences", ("self", "prompts"), "agent_worker"),
+    ("transfer_queue", "async_kv_put", ("key", "partition_id", "tag"), "agent_worker"),
+    ("transfer_queue", "async_kv_batch_put", ("keys", "partition_id", "fields", "tags"), "agent_worker"),
+    (
+        "verl.experimental.reward_loop.reward_loop",
+        "RewardLoopWorker.compute_score_batch",
+        ("self", "data"),
+        "worker",
+    ),
+    ("verl.utils.tensordict_utils", "list_of_dict_to_tensordict", ("list_of_dicts",), "agent_worker"),
+    ("verl.utils.rollout_trace", "rollout_trace_attr", ("sample_index", "step", "rollout_n"), "agent_worker"),
+    ("verl.utils.profiler", "simple_timer", ("name", "timing_raw"), "agent_loop"),
+    # the plugin
+    ("verl.utils.config", "validate_config", ("config", "use_reference_policy", "use_critic"), "plugin"),
+    ("verl.trainer.main_ppo", "validate_config", ("config", "use_reference_policy", "use_critic"), "plugin"),
+    # the CPU platform
+    ("verl.plugin.platform", "PlatformRegistry.register", ("platform",), "cpu_platform"),
+    ("verl.plugin.platform", "PlatformBase.is_platform_available", ("self", "use_smi_check"), "cpu_platform"),
+    ("verl.plugin.platform", "PlatformBase.ray_resource_options", ("self", "num_gpus"), "cpu_platform"),
+    # the patches
+    ("torch.distributed", "init_process_group", ("backend",), "patches"),
+    ("verl.workers.engine", "EngineRegistry.register", ("model_type", "backend", "device"), "patches"),
+    ("verl.workers.engine.fsdp.transformer_impl", "FSDPEngineWithLMHead", None, "patches"),
+    ("verl.workers.engine.fsdp.transformer_impl", "FSDPEngineWithValueHead", None, "patches"),
+    (
+        "verl.single_controller.ray.base",
+        "ResourcePoolManager._check_resource_available",
+        ("self",),
+        "patches",
+    ),
+    ("verl.single_controller.ray.base", "ResourcePoolManager.get_n_gpus", ("self",), "patches"),
+    ("ray.runtime_context", "RuntimeContext.get_accelerator_ids", ("self",), "patches"),
+    (TRANSFER, "BucketedWeightReceiver.receive_weights", ("self", "on_bucket_received"), "patches"),
+    (
+        "vllm.model_executor.layers.utils",
+        "dispatch_cpu_unquantized_gemm",
+        ("layer", "remove_weight"),
+        "patches",
+    ),
+]
+
+
+def resolve(module: str, symbol: str) -> Any:
+    """The object `symbol` of `module`, with Ray's wrapping of an actor class taken off; fails naming what is missing."""
+    found: Any = importlib.import_module(module)
+    for part in symbol.split("."):
+        actor = getattr(found, "__ray_metadata__", None)
+        if actor is not None and part != "__ray_metadata__":
+            found = actor.modified_class
+        if not hasattr(found, part):
+            pytest.fail(
+                f"{module} has no {symbol} (missing: {part}); ReaLM was written for {plugin.VERSIONS_EVERYWHERE}"
+            )
+        found = getattr(found, part)
+    return found
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda c: f"{c[0]}:{c[1]}")
+def test_upstream_symbol(contract: Contract) -> None:
+    module, symbol, parameters, needed_by = contract
+    if module.startswith("vllm"):
+        pytest.importorskip("vllm")
+    found = resolve(module, symbol)
+    if parameters is None:
+        return
+    present = list(inspect.signature(found).parameters)
+    missing = [name for name in parameters if name not in present]
+    assert not missing, f"{module}.{symbol} takes {present}; realm_ext ({needed_by}) needs {missing}"
+
+
+def test_sync_mode_derives_from_the_base_trainer() -> None:
+    assert issubclass(
+        resolve("verl.trainer.ppo.v1.trainer_sync", "PPOTrainerSync"), resolve(TRAINER, "PPOTrainer")
+    )
+
+
+def test_platform_fills_every_abstract_method() -> None:
+    from realm_ext.cpu_platform import PlatformCpu
+
+    assert not PlatformCpu.__abstractmethods__, (
+        f"verl's PlatformBase asks for {sorted(PlatformCpu.__abstractmethods__)}"
+    )
+
+
+def test_every_patch_is_named_here() -> None:
+    named = {(module, symbol) for module, symbol, _, _ in CONTRACTS}
+    assert {(patch.module, patch.symbol) for patch in patches.PATCHES} <= named
+
+
+def test_every_hooked_module_exists() -> None:
+    for module in (*plugin.REGISTRATIONS, "verl.utils.config"):
+        importlib.import_module(module)
+
+
+@pytest.mark.parametrize(("name", "expected"), {**plugin.VERSIONS_EVERYWHERE, **plugin.VERSIONS_CPU}.items())
+def test_pinned_version(name: str, expected: str) -> None:
+    if name == "vllm":
+        pytest.importorskip("vllm")
+    assert version(name).split("+")[0] == expected

@@ -1,0 +1,271 @@
+"""The CPU platform: chosen without an accelerator, inert with one, and what its patches cure."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import torch
+
+pytest.importorskip("verl")
+
+from realm_ext import cpu_platform, plugin
+from realm_ext.cpu_platform import CpuDevice, PlatformCpu
+
+cpu_only = pytest.mark.skipif(cpu_platform.accelerator_present(), reason="this machine has an accelerator")
+
+
+def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a new Python, in a clean environment apart from `environment`."""
+    import os
+
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("VERL_")}
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env={**kept, **environment}
+    )
+
+
+class Machine:
+    """Sets what the machine and its torch build look like to `accelerator_present`."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.patch = patch
+        self(cuda_build=False, cuda_seen=False, device_files=False, cluster={})
+
+    def __call__(
+        self, *, cuda_build: bool, cuda_seen: bool, device_files: bool, cluster: dict[str, float]
+    ) -> None:
+        self.patch.delenv("VERL_PLATFORM", raising=False)
+        self.patch.setattr(torch.version, "cuda", "13.0" if cuda_build else None)
+        self.patch.setattr(torch.version, "hip", None)
+        self.patch.setattr(torch.cuda, "is_available", lambda: cuda_seen)
+        self.patch.setattr(cpu_platform, "glob", lambda pattern: [pattern] if device_files else [])
+        self.patch.setattr(ray, "is_initialized", lambda: bool(cluster))
+        self.patch.setattr(ray, "cluster_resources", lambda: cluster)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(monkeypatch)
+
+
+def test_chosen_with_a_cpu_build_of_torch(machine: Machine) -> None:
+    machine(cuda_build=False, cuda_seen=False, device_files=True, cluster={})
+    assert cpu_platform.is_selected() and PlatformCpu().is_platform_available(use_smi_check=True)
+
+
+def test_chosen_with_a_cuda_build_and_no_gpu(machine: Machine) -> None:
+    machine(cuda_build=True, cuda_seen=False, device_files=False, cluster={"CPU": 4.0})
+    assert cpu_platform.is_selected()
+
+
+@pytest.mark.parametrize(
+    "accelerator",
+    [
+        {"cuda_seen": True, "device_files": True, "cluster": {}},
+        {
+            "cuda_seen": False,
+            "device_files": True,
+            "cluster": {},
+        },  # a Ray actor whose visible devices are masked
+        {"cuda_seen": False, "device_files": False, "cluster": {"GPU": 8.0}},  # a head node without a GPU
+    ],
+    ids=["visible", "masked", "elsewhere in the cluster"],
+)
+def test_inert_with_a_gpu(machine: Machine, accelerator: dict[str, Any]) -> None:
+    machine(cuda_build=True, **accelerator)
+    assert not cpu_platform.is_selected()
+    assert not PlatformCpu().is_platform_available(use_smi_check=True)
+
+
+def test_environment_decides_as_it_does_in_verl(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERL_PLATFORM", "nvidia")
+    assert not cpu_platform.is_selected()
+    monkeypatch.setenv("VERL_PLATFORM", "CPU")
+    assert cpu_platform.is_selected()
+
+
+@cpu_only
+def test_verl_picks_it_and_only_imports_what_it_must() -> None:
+    done = run(
+        "import sys, verl; from verl.plugin.platform import get_platform as g; print(type(g()).__name__);"
+        "print('verl.trainer.ppo.v1' in sys.modules, 'vllm' in sys.modules)"
+    )
+    assert done.stdout.split() == ["PlatformCpu", "False", "False"], done.stderr
+    assert "[realm]" not in done.stderr
+
+
+def test_no_patch_when_another_platform_is_forced() -> None:
+    done = run(
+        "import verl, torch.distributed as d; print(d.init_process_group.__module__)", VERL_PLATFORM="nvidia"
+    )
+    assert done.stdout.strip() == "torch.distributed.distributed_c10d", done.stderr
+
+
+def test_registrations_happen_when_verl_needs_them() -> None:
+    done = run(
+        "from verl.trainer.ppo.v1 import get_trainer_cls; print(get_trainer_cls('realm_sync').__name__);"
+        "from verl.trainer.ppo.core_algos import get_adv_estimator_fn as f; print(f('realm_grpo').__name__);"
+        "from verl.experimental.agent_loop.agent_loop import _agent_loop_registry as r; print('realm' in r)"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "[realm]" not in done.stderr and done.stdout.split()[-1] == "True"
+
+
+def test_another_version_is_one_readable_line_and_verl_still_imports() -> None:
+    done = run(
+        "import importlib.metadata as m; real = m.version;"
+        "m.version = lambda name: '9.9.9' if name == 'verl' else real(name);"
+        "import verl; print(verl.__version__)"
+    )
+    assert done.returncode == 0 and done.stdout.strip()
+    said = [line for line in done.stderr.splitlines() if "[realm]" in line]
+    assert len(said) == 1 and "verl 9.9.9 is installed, 0.9.1 is expected" in said[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_plugin_that_breaks_says_why_and_verl_still_imports() -> None:
+    done = run(
+        "import sys; sys.modules['realm_ext.cpu_platform'] = None; import verl; print(verl.__version__)",
+    )
+    assert done.returncode == 0 and done.stdout.strip()
+    assert "[realm] the realm plugin failed" in done.stderr and "realm_ext.cpu_platform" in done.stderr
+
+
+def test_missing_package_passes_the_version_check() -> None:
+    plugin.check_versions({"no-such-distribution": "1.0"})
+
+
+@pytest.fixture
+def fake_preflight(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A module with validate_config, wrapped; `seen` gets what ran, in order."""
+    from types import ModuleType, SimpleNamespace
+
+    seen: list[str] = []
+    module = ModuleType("fake_config")
+    module.validate_config = lambda config, use_critic: seen.append("verl")  # type: ignore[attr-defined]
+
+    def check(config: Any) -> None:
+        seen.append("realm")
+        if config == "bad":
+            raise ValueError("the model path is wrong")
+
+    monkeypatch.setitem(sys.modules, "realm_ext.preflight", SimpleNamespace(check=check))  # type: ignore[arg-type]
+    plugin.check_config_first(module)
+    return SimpleNamespace(validate_config=module.validate_config, seen=seen)
+
+
+def test_own_checks_run_before_verls(fake_preflight: Any) -> None:
+    fake_preflight.validate_config(config="good", use_critic=False)
+    assert fake_preflight.seen == ["realm", "verl"]
+
+
+def test_a_bad_config_stops_with_its_message_alone(fake_preflight: Any) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        fake_preflight.validate_config("bad", use_critic=False)
+    assert stopped.value.code == "[realm] the model path is wrong"
+    assert fake_preflight.seen == ["realm"]
+
+
+def test_device_module_has_what_verl_calls() -> None:
+    device = CpuDevice("device")
+    free, total = device.mem_get_info()
+    assert 0 < free <= total
+    assert 0 < device.memory_allocated() and 0 < device.max_memory_allocated()
+    device.manual_seed(3)
+    state = device.get_rng_state()
+    drawn = torch.rand(4)
+    device.set_rng_state(state)
+    assert torch.equal(drawn, torch.rand(4))
+    for name in (
+        "is_available",
+        "synchronize",
+        "current_stream",
+        "stream",
+        "Stream",
+        "device_count",
+        "empty_cache",
+    ):
+        assert callable(getattr(device, name)), name
+
+
+@cpu_only
+def test_process_group_with_verls_backend_string(tmp_path: Path) -> None:
+    done = run(
+        "import verl; from verl.utils.distributed import initialize_global_process_group_ray as start;"
+        "import torch.distributed as d; start(); print(d.get_backend())",
+        RANK="0", WORLD_SIZE="1", DIST_INIT_METHOD=f"file://{tmp_path / 'store'}",
+    )  # fmt: skip
+    assert done.stdout.strip() == "gloo", done.stderr
+
+
+@cpu_only
+def test_engines_are_registered_for_the_cpu() -> None:
+    from verl.workers.engine import EngineRegistry
+
+    assert EngineRegistry.get_engine_cls("language_model", "fsdp2").__name__ == "FSDPEngineWithLMHead"
+    assert EngineRegistry.get_engine_cls("value_model", "fsdp2").__name__ == "FSDPEngineWithValueHead"
+
+
+@cpu_only
+def test_missing_ray_resource_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    from verl.single_controller.ray.base import ResourcePoolManager
+
+    pools = ResourcePoolManager(resource_pool_spec={"global_pool": [2]}, mapping={})
+    monkeypatch.setattr(ray, "available_resources", lambda: {"CPU_WORKER": 1.0})
+    with pytest.raises(
+        ValueError, match=r"needs 2 training workers.*ray_kwargs\.ray_init\.resources\.CPU_WORKER"
+    ):
+        pools._check_resource_available()
+    monkeypatch.setattr(ray, "available_resources", lambda: {"CPU_WORKER": 2.0})
+    pools._check_resource_available()
+
+
+@cpu_only
+def test_weights_cross_shared_memory_twice_though_the_receiver_keeps_them(tmp_path: Path) -> None:
+    import asyncio
+
+    from verl.workers.rollout.vllm_rollout.bucketed_weight_transfer import (
+        BucketedWeightReceiver,
+        BucketedWeightSender,
+    )
+
+    address = f"ipc://{tmp_path}/weights.sock"
+    for round_ in range(2):
+        sent = {f"layer{i}": torch.full((300, 200), float(10 * round_ + i)) for i in range(10)}
+        kept: dict[str, torch.Tensor] = {}
+        failures: list[BaseException] = []
+
+        def receive(kept: dict[str, torch.Tensor] = kept, failures: list[BaseException] = failures) -> None:
+            receiver = BucketedWeightReceiver(address, torch.device("cpu"), use_shm=True)
+            try:
+                receiver.receive_weights(lambda weights, is_last: kept.update(weights))
+            except BaseException as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=receive)
+        thread.start()
+        sender = BucketedWeightSender(address, bucket_size_mb=1, use_shm=True)
+        asyncio.run(sender.async_send_weights(iter(sent.items())))
+        thread.join(timeout=30)
+        assert not failures
+        assert all(torch.equal(kept[name], tensor) for name, tensor in sent.items())
+
+
+@cpu_only
+def test_vllm_keeps_a_linear_weight_that_can_be_loaded_again() -> None:
+    pytest.importorskip("vllm")
+    code = (
+        "import verl, torch; from vllm.model_executor.layers import utils;"
+        "layer = torch.nn.Linear(64, 32, bias=False).requires_grad_(False); x = torch.randn(5, 64)\n"
+        "for value in (1, 2):\n"
+        "    layer.weight.data.normal_(); utils.dispatch_cpu_unquantized_gemm(layer, remove_weight=True)\n"
+        "    assert layer.weight.shape == (32, 64), layer.weight.shape\n"
+        "    assert torch.allclose(layer.cpu_linear(x, layer.weight, None), layer(x), atol=1e-5)\n"
+        "print('same')"
+    )
+    done = run(code)
+    assert done.stdout.strip().endswith("same"), done.stderr
