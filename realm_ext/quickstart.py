@@ -23,6 +23,15 @@ from realm_ext.stages import Stage, StageFailedError, run_stages
 TASKS = "realm_vertical,realm_vertical_guided"
 
 
+# Calibrated on SFT alone: unguided accuracy after SFT lies between 30% and 60% (docs/results.md).
+DATA_SIZES = (
+    *("--n-base", "14000", "--n-sft", "8000", "--n-train", "3000", "--n-val", "150", "--routes", "3"),
+    *("--contrast-share", "0.4"),
+)
+# Steps of 16 rows, and the learning rate.
+SFT_RUNS = {"base": (875, 3e-3), "sft": (500, 2e-3)}
+
+
 @dataclass(frozen=True)
 class Plan:
     """Where and how much: `steps` RL steps, `control` to also run plain GRPO for as many steps."""
@@ -30,6 +39,12 @@ class Plan:
     run: Path
     steps: int
     control: bool
+
+    def checkpoint(self, name: str) -> str:
+        """The Hugging Face folder of a trained model: base, sft, rl or grpo."""
+        if name in SFT_RUNS:
+            return self.at(name, f"global_step_{SFT_RUNS[name][0]}", "huggingface")
+        return self.at(name, "huggingface")
 
     def at(self, *parts: str) -> str:
         """A path inside the run folder."""
@@ -42,7 +57,7 @@ def plan_stages(plan: Plan) -> list[Stage]:
         Stage(
             "data",
             "questions, routes and the program teacher's distilled chains",
-            (*_realm(), "prep", "search-relevance", plan.at("data")),
+            (*_realm(), "prep", "search-relevance", plan.at("data"), *DATA_SIZES),
             (plan.run / "data" / "train.parquet", plan.run / "data" / "provenance.json"),
         ),
         Stage(
@@ -51,8 +66,8 @@ def plan_stages(plan: Plan) -> list[Stage]:
             (*_realm(), "demo-model", plan.at("data", "base.parquet"), plan.at("init")),
             (plan.run / "init" / "config.json",),
         ),
-        _sft(plan, "base", "init", "the domain's text and the response grammar, no rules (verl SFT)"),
-        _sft(plan, "sft", "base", "guided distillation, contrast rows included (verl SFT)"),
+        _sft(plan, "base", plan.at("init"), "the domain's text and the response grammar, no rules (verl SFT)"),
+        _sft(plan, "sft", plan.checkpoint("base"), "guided distillation, contrast rows included (verl SFT)"),
         _evaluate(plan, "sft"),
         *_rl(plan, "rl", "ReaLM: routes fade from the prompt (verl GRPO, realm_sync)", ()),
         _evaluate(plan, "rl"),
@@ -102,17 +117,20 @@ def _realm() -> tuple[str, ...]:
 
 
 def _sft(plan: Plan, name: str, start: str, says: str) -> Stage:
+    steps, learning_rate = SFT_RUNS[name]
     command = (
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"),
         *("-m", "verl.trainer.sft_trainer", "--config-path", str(find_folder(Folder.CONFIGS))),
         *("--config-name", "realm_quickstart_sft"),
-        f"model.path={plan.at(start)}" if start == "init" else f"model.path={plan.at(start, 'huggingface')}",
+        f"model.path={start}",
         f"data.train_files={plan.at('data', name + '.parquet')}",
+        f"trainer.total_training_steps={steps}",
+        f"optim.lr={learning_rate}",
         f"trainer.experiment_name={name}",
         f"trainer.default_local_dir={plan.at(name)}",
         f"hydra.run.dir={plan.at('logs')}",
     )
-    return Stage(name, says, command, (plan.run / name / "latest_checkpointed_iteration.txt",), _environment())
+    return Stage(name, says, command, (Path(plan.checkpoint(name)),), _environment())
 
 
 def _rl(plan: Plan, name: str, says: str, overrides: tuple[str, ...]) -> list[Stage]:
@@ -120,7 +138,7 @@ def _rl(plan: Plan, name: str, says: str, overrides: tuple[str, ...]) -> list[St
     train = (
         *(sys.executable, "-m", "verl.trainer.main_ppo", "--config-path", str(find_folder(Folder.CONFIGS))),
         *("--config-name", "realm_quickstart"),
-        f"actor_rollout_ref.model.path={plan.at('sft', 'huggingface')}",
+        f"actor_rollout_ref.model.path={plan.checkpoint('sft')}",
         f"data.train_files={plan.at('data', 'train.parquet')}",
         f"data.val_files={plan.at('data', 'val.parquet')}",
         f"trainer.total_training_steps={plan.steps}",
@@ -133,7 +151,7 @@ def _rl(plan: Plan, name: str, says: str, overrides: tuple[str, ...]) -> list[St
     last = plan.run / name / "checkpoints" / f"global_step_{plan.steps}" / "actor"
     merge = (
         *(sys.executable, "-m", "verl.model_merger", "merge", "--backend", "fsdp"),
-        *("--local_dir", str(last), "--target_dir", plan.at(name, "huggingface")),
+        *("--local_dir", str(last), "--target_dir", plan.checkpoint(name)),
     )
     logs = {"TENSORBOARD_DIR": plan.at(name, "tensorboard")}
     return [
@@ -151,7 +169,7 @@ def _rl(plan: Plan, name: str, says: str, overrides: tuple[str, ...]) -> list[St
 def _evaluate(plan: Plan, name: str) -> Stage:
     command = (
         *(sys.executable, "-m", "lm_eval", "run", "--model", "hf"),
-        *("--model_args", f"pretrained={plan.at(name, 'huggingface')},dtype=float32"),
+        *("--model_args", f"pretrained={plan.checkpoint(name)},dtype=float32"),
         *("--tasks", TASKS, "--include_path", str(find_folder(Folder.EVAL_TASKS))),
         *("--apply_chat_template", "--batch_size", "250", "--device", "cpu"),
         *("--output_path", plan.at("eval", name), "--log_samples"),

@@ -19,6 +19,7 @@ from reward_fns.domains.search_relevance.engine import FINDINGS, Ad, Finding, Qu
 from reward_fns.routes import Route
 
 STYLES = ("full", "brief")
+FULL_MATCH = "R12"
 _CITATION = re.compile(r"\[(R\d+)\]")
 
 
@@ -86,7 +87,9 @@ def _steps(item: Item, findings: tuple[Finding, ...], rule: str, label: str, sty
 
 def _deciding(findings: tuple[Finding, ...], rule: str) -> Finding:
     """The finding that a rule rests on; for a full match, which rests on all of them, the last."""
-    return next((f for f in findings if conclude([f])[0] == rule), findings[-1])
+    if rule == FULL_MATCH:
+        return findings[-1]
+    return next(f for f in findings if conclude([f])[0] == rule)
 
 
 def _first_error_when_brief(item: Item, shown: Finding) -> int:

@@ -1,7 +1,7 @@
 """How the report's figures look: two themes, colours safe for colour-blind readers, labels beside the lines.
 
-Colours are those of Okabe and Ito (2008), darker on white and lighter on black; regime and run also differ in
-line style, so that a print in grey can be read.
+Colours are those of Okabe and Ito (2008), darker on white and lighter on black. Lines are named where they end
+and those of the control run are dashed, so that a print in grey can be read.
 """
 
 from collections.abc import Sequence
