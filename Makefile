@@ -36,6 +36,7 @@ $(VENV)/.packages-done: requirements/build.txt requirements/cpu.txt requirements
 $(VENV)/.setup-done: $(VENV)/.packages-done pyproject.toml packaging/vllm_alias/pyproject.toml
 	@echo "setup 4/4: ReaLM and the vllm alias"
 	@$(LOCKED) ./packaging/vllm_alias --editable .
+	@$(VENV)/bin/realm link-tasks
 	@touch $@
 
 # An environment of its own: the CUDA and the CPU stack pin different builds of the same packages.

@@ -95,7 +95,7 @@ class PlatformCpu(PlatformBase):
     def is_platform_available(self, use_smi_check: bool = False) -> bool:
         return not accelerator_present()
 
-    def current_device(self) -> str:  # type: ignore[override]
+    def current_device(self) -> str:
         """Always "cpu", as `torch.cpu.current_device()`: verl moves tensors to it, and 0 would mean an accelerator."""
         return NAME
 

@@ -7,7 +7,6 @@ contract test (tests/realm_ext/test_contract.py) checks that each symbol still i
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from types import ModuleType
 from typing import Any
 
 from wrapt import when_imported
@@ -15,7 +14,7 @@ from wrapt import when_imported
 from realm_ext.accelerator import RAY_RESOURCE
 
 
-def _one_backend_per_device(torch_distributed: ModuleType) -> None:
+def _one_backend_per_device(torch_distributed: Any) -> None:
     original = torch_distributed.init_process_group
 
     @wraps(original)
@@ -27,7 +26,7 @@ def _one_backend_per_device(torch_distributed: ModuleType) -> None:
     torch_distributed.init_process_group = init_process_group
 
 
-def _engines_for_cpu(engine: ModuleType) -> None:
+def _engines_for_cpu(engine: Any) -> None:
     from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead, FSDPEngineWithValueHead
 
     for model_type, engine_class in {
@@ -37,7 +36,7 @@ def _engines_for_cpu(engine: ModuleType) -> None:
         engine.EngineRegistry.register(model_type=model_type, backend="fsdp2", device="cpu")(engine_class)
 
 
-def _count_cpu_workers(ray_base: ModuleType) -> None:
+def _count_cpu_workers(ray_base: Any) -> None:
     def _check_resource_available(self: Any) -> None:
         import ray
 
@@ -52,7 +51,7 @@ def _count_cpu_workers(ray_base: ModuleType) -> None:
     ray_base.ResourcePoolManager._check_resource_available = _check_resource_available
 
 
-def _cpu_worker_ids(runtime_context: ModuleType) -> None:
+def _cpu_worker_ids(runtime_context: Any) -> None:
     original = runtime_context.RuntimeContext.get_accelerator_ids
 
     @wraps(original)
@@ -62,7 +61,7 @@ def _cpu_worker_ids(runtime_context: ModuleType) -> None:
     runtime_context.RuntimeContext.get_accelerator_ids = get_accelerator_ids
 
 
-def _received_weights_own_memory(transfer: ModuleType) -> None:
+def _received_weights_own_memory(transfer: Any) -> None:
     original = transfer.BucketedWeightReceiver.receive_weights
 
     @wraps(original)
@@ -75,7 +74,7 @@ def _received_weights_own_memory(transfer: ModuleType) -> None:
     transfer.BucketedWeightReceiver.receive_weights = receive_weights
 
 
-def _keep_plain_weight(layer_utils: ModuleType) -> None:
+def _keep_plain_weight(layer_utils: Any) -> None:
     original = layer_utils.dispatch_cpu_unquantized_gemm
 
     @wraps(original)
@@ -85,7 +84,7 @@ def _keep_plain_weight(layer_utils: ModuleType) -> None:
     layer_utils.dispatch_cpu_unquantized_gemm = dispatch_cpu_unquantized_gemm
 
 
-def _micro_batches_of_like_lengths(engine_utils: ModuleType) -> None:
+def _micro_batches_of_like_lengths(engine_utils: Any) -> None:
     original = engine_utils.rearrange_micro_batches
 
     @wraps(original)
@@ -133,7 +132,7 @@ class Patch:
     module: str
     symbol: str
     reason: str
-    apply: Callable[[ModuleType], None]
+    apply: Callable[[Any], None]
 
 
 PATCHES: tuple[Patch, ...] = (
@@ -191,5 +190,5 @@ PATCHES: tuple[Patch, ...] = (
 
 def install() -> None:
     """Apply each patch when its module is imported, or now if it already is."""
-    for patch in ():
+    for patch in PATCHES:
         when_imported(patch.module)(patch.apply)

@@ -84,7 +84,7 @@ def _register_on_import(upstream: str, ours: str) -> None:
     when_imported(upstream)(imported)
 
 
-def check_config_first(module: ModuleType) -> None:
+def check_config_first(module: Any) -> None:
     """Make `validate_config` of `verl.utils.config` run `realm_ext.preflight.check(config)` before its own checks.
 
     main_ppo calls it first, before Ray starts. A ValueError of the check becomes SystemExit: its message alone on

@@ -100,6 +100,20 @@ CONTRACTS: list[Contract] = [
         ("layer", "remove_weight"),
         "patches",
     ),
+    (
+        "verl.workers.engine.utils",
+        "rearrange_micro_batches",
+        (
+            "batch",
+            "max_token_len",
+            "dp_group",
+            "num_batches_divided_by",
+            "min_num_micro_batch",
+            "force_group_size",
+        ),
+        "patches",
+    ),
+    ("verl.utils.tensordict_utils", "index_select_tensor_dict", None, "patches"),
 ]
 
 

@@ -15,6 +15,7 @@ pytest.importorskip("verl")
 
 from realm_ext import accelerator, plugin
 from realm_ext.cpu_platform import CpuDevice, PlatformCpu
+from realm_ext.patches import padded_groups
 
 cpu_only = pytest.mark.skipif(accelerator.accelerator_present(), reason="this machine has an accelerator")
 
@@ -151,7 +152,7 @@ def fake_preflight(monkeypatch: pytest.MonkeyPatch) -> Any:
         if config == "bad":
             raise ValueError("the model path is wrong")
 
-    monkeypatch.setitem(sys.modules, "realm_ext.preflight", SimpleNamespace(check=check))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "realm_ext.preflight", SimpleNamespace(check=check))
     plugin.check_config_first(module)
     return SimpleNamespace(validate_config=module.validate_config, seen=seen)
 
@@ -267,3 +268,13 @@ def test_vllm_keeps_a_linear_weight_that_can_be_loaded_again() -> None:
     )
     done = run(code)
     assert done.stdout.strip().endswith("same"), done.stderr
+
+
+def test_micro_batches_hold_each_sequence_once_within_the_padded_budget() -> None:
+    lengths = [5, 90, 7, 88, 6, 250, 40, 5]
+    groups = padded_groups(lengths, budget=200)
+    assert sorted(position for group in groups for position in group) == list(range(len(lengths)))
+    padded = [len(group) * max(lengths[i] for i in group) for group in groups]
+    assert all(size <= 200 for size, group in zip(padded, groups, strict=True) if len(group) > 1)
+    assert groups[0] == [5]  # over the budget on its own: it stands alone
+    assert padded_groups([], budget=10) == []

@@ -1,0 +1,248 @@
+"""Every recipe composes from anywhere, and says nothing that verl or ReaLM would not read.
+
+Hydra refuses unknown keys on the command line only: a misspelt key in an overlay is silently a new key. So the
+composed recipes are compared with verl's own configs here.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from realm_ext.config import read_config
+from reward_fns.mrpv import Weights, check_weights
+
+pytest.importorskip("verl")
+pytestmark = pytest.mark.timeout(600)
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+RL, SFT = "ppo_trainer", "sft_trainer_engine"
+RECIPES = {
+    "realm_zero": RL,
+    "realm_r1": RL,
+    "realm_lora": RL,
+    "realm_quickstart": RL,
+    "realm_sft": SFT,
+    "realm_quickstart_sft": SFT,
+}
+RL_RECIPES = [name for name, base in RECIPES.items() if base == RL]
+SFT_RECIPES = [name for name, base in RECIPES.items() if base == SFT]
+# What the user has to give; verl's default would be somebody else's model or data.
+REQUIRED = {
+    "realm_zero": {"data.train_files", "data.val_files"},
+    "realm_r1": {"data.train_files", "data.val_files", "actor_rollout_ref.model.path"},
+    "realm_lora": {"data.train_files", "data.val_files"},
+    "realm_quickstart": set(),
+    "realm_sft": {"data.train_files"},
+    "realm_quickstart_sft": {"data.train_files", "model.path"},
+}
+# Below these verl passes on whatever is there: to the model's config, vLLM, Ray, FSDP.
+OPEN = {
+    "actor_rollout_ref.model.override_config",
+    "actor_rollout_ref.rollout.engine_kwargs",
+    "actor_rollout_ref.actor.fsdp_config.mixed_precision",
+    "actor_rollout_ref.ref.fsdp_config.mixed_precision",
+    "engine.mixed_precision",
+    "model.override_config",
+    "ray_kwargs.ray_init",
+}
+COMPOSE = """
+import dataclasses, json, sys
+from pathlib import Path
+from hydra import compose, initialize_config_dir, initialize_config_module
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+import configs
+from realm_ext.paths import Folder, find_folder
+
+def plain(name):
+    return OmegaConf.to_container(compose(config_name=name))
+
+def fields(node):
+    if not isinstance(node, dict):
+        return {}
+    found = {key: inner for key, value in node.items() if (inner := fields(value))}
+    if "_target_" in node:
+        found[""] = [field.name for field in dataclasses.fields(get_class(node["_target_"]))]
+    return found
+
+recipes, folder = sys.argv[1:], find_folder(Folder.CONFIGS)
+with initialize_config_dir(config_dir=str(folder), version_base=None):
+    composed = {name: plain(name) for name in recipes}
+with initialize_config_module(config_module="verl.trainer.config", version_base=None):
+    bases = {name: plain(name) for name in ("ppo_trainer", "sft_trainer_engine")}
+    known = {name: fields(base) for name, base in bases.items()}
+print("COMPOSED" + json.dumps({
+    "folder": str(folder), "package": str(Path(configs.__file__).resolve().parent),
+    "composed": composed, "bases": bases, "fields": known,
+}))
+"""
+
+
+def compose(cwd: Path, recipes: list[str], **environment: str) -> dict[str, Any]:
+    """Compose in a new Python, away from the checkout."""
+    done = subprocess.run(
+        [sys.executable, "-c", COMPOSE, *recipes],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    found: dict[str, Any] = json.loads(done.stdout.rpartition("COMPOSED")[2])
+    return found
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return compose(tmp_path_factory.mktemp("elsewhere"), list(RECIPES))
+
+
+@pytest.fixture(scope="module")
+def recipe(request: pytest.FixtureRequest, checkout: dict[str, Any]) -> dict[str, Any]:
+    """The composed recipe that the test is parametrized with."""
+    found: dict[str, Any] = checkout["composed"][request.param]
+    return found
+
+
+def paths(node: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Every node of a config by its dotted path."""
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        found[above + key] = value
+        if isinstance(value, Mapping):
+            found |= paths(value, f"{above}{key}.")
+    return found
+
+
+def is_field(path: str, known: Mapping[str, Any]) -> bool:
+    """Whether the dataclass that verl makes of the node above has a field of that name."""
+    *above, name = path.split(".")
+    for key in above:
+        known = known.get(key, {})
+    return name in known.get("", ())
+
+
+def test_recipes_are_the_files_with_defaults() -> None:
+    """The other files are parts: composing one alone would give a config without verl in it."""
+    files = {path.stem: yaml.safe_load(path.read_text()) for path in CONFIGS.glob("*.yaml")}
+    assert {name for name, content in files.items() if "defaults" in content} == set(RECIPES)
+    for name, content in files.items():
+        assert ("hydra" in content) == (name in RECIPES), name
+    parts = {entry for name in RECIPES for entry in files[name]["defaults"]} - {RL, SFT, "_self_"}
+    assert parts == set(files) - set(RECIPES), "a part that no recipe lists, or one that is not there"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_says_how_it_is_run(name: str) -> None:
+    text = (CONFIGS / f"{name}.yaml").read_text()
+    head = text.partition("hydra:")[0]
+    assert "realm paths configs" in head and f"--config-name {name}" in head
+
+
+def test_composes_from_an_installed_wheel_as_in_the_checkout(
+    checkout: dict[str, Any], installed_wheel: Path, tmp_path: Path
+) -> None:
+    installed = compose(tmp_path, list(RECIPES), PYTHONPATH=str(installed_wheel))
+    assert Path(installed["folder"]) == Path(installed["package"]) == installed_wheel.resolve() / "configs"
+    assert Path(checkout["folder"]) == CONFIGS
+    for name in RECIPES:
+        assert installed["composed"][name] == checkout["composed"][name]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_key_is_one_that_verl_or_realm_reads(checkout: dict[str, Any], name: str) -> None:
+    base = RECIPES[name]
+    verls = paths(checkout["bases"][base])
+    unknown = [
+        path
+        for path in paths(checkout["composed"][name])
+        if path not in verls
+        and path.partition(".")[0] != "realm"
+        and not any(path.startswith(f"{prefix}.") for prefix in OPEN)
+        and not is_field(path, checkout["fields"][base])
+    ]
+    assert not unknown, f"{name} sets keys that verl's {base} does not have: {', '.join(unknown)}"
+
+
+def test_open_parts_are_all_needed(checkout: dict[str, Any]) -> None:
+    used = {
+        prefix
+        for name, base in RECIPES.items()
+        for path in set(paths(checkout["composed"][name])) - set(paths(checkout["bases"][base]))
+        for prefix in OPEN
+        if path.startswith(f"{prefix}.")
+    }
+    assert used == OPEN
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_misspelt_key_would_be_seen(checkout: dict[str, Any], name: str) -> None:
+    """The comparison itself: a key beside a real one is neither in verl's config nor a field."""
+    misspelt = "data.train_batchsize"
+    assert misspelt not in paths(checkout["bases"][RECIPES[name]])
+    assert not is_field(misspelt, checkout["fields"][RECIPES[name]])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_the_user_has_to_give_has_no_value(checkout: dict[str, Any], name: str) -> None:
+    """`???` in an overlay would leave verl's default in place: OmegaConf merges it as "says nothing"."""
+    base, composed = paths(checkout["bases"][RECIPES[name]]), paths(checkout["composed"][name])
+    assert {path for path in composed if composed[path] is None and base.get(path) is not None} >= (
+        REQUIRED[name]
+    )
+    given = {path for path in ("data.train_files", "data.val_files") if path not in REQUIRED[name]}
+    kept = {path for path in given if composed[path] is not None and composed[path] == base[path]}
+    assert not kept, f"{name} would silently train on verl's default data: {', '.join(kept)}"
+
+
+@pytest.mark.parametrize("recipe", RL_RECIPES, indirect=True)
+def test_realm_section_is_accepted(recipe: dict[str, Any]) -> None:
+    realm = read_config(recipe)
+    check_weights(
+        Weights(**realm.weights), 0.5 if realm.right_share is None else realm.right_share, realm.max_routes
+    )
+
+
+@pytest.mark.parametrize("recipe", RL_RECIPES, indirect=True)
+def test_the_last_quarter_is_unguided(recipe: dict[str, Any]) -> None:
+    steps = recipe["trainer"]["total_training_steps"]
+    assert 0 < recipe["realm"]["schedule"]["fade_steps"] <= 0.75 * steps
+
+
+@pytest.mark.parametrize("recipe", RL_RECIPES, indirect=True)
+def test_rl_recipes_use_what_realm_needs(recipe: dict[str, Any]) -> None:
+    agent = recipe["actor_rollout_ref"]["rollout"]["agent"]
+    assert agent["default_agent_loop"] == "realm"
+    assert agent["agent_loop_manager_class"] == "realm_ext.agent_worker.RealmAgentLoopManager"
+    assert recipe["trainer"]["v1"]["trainer_mode"] == "realm_sync"
+    assert recipe["algorithm"]["adv_estimator"] == "realm_grpo"
+    assert recipe["reward"]["custom_reward_function"]["path"] == "pkg://reward_fns"
+    assert not recipe["data"]["filter_overlong_prompts"]
+
+
+@pytest.mark.parametrize("recipe", RL_RECIPES, indirect=True)
+def test_lengths_batches_and_groups_fit(recipe: dict[str, Any]) -> None:
+    data, rollout = recipe["data"], recipe["actor_rollout_ref"]["rollout"]
+    longest = data["max_prompt_length"] + data["max_response_length"]
+    assert longest <= rollout["max_model_len"]
+    assert longest <= recipe["actor_rollout_ref"]["actor"]["ppo_max_token_len_per_gpu"]
+    assert longest <= rollout["log_prob_max_token_len_per_gpu"]
+    assert data["train_batch_size"] % recipe["actor_rollout_ref"]["actor"]["ppo_mini_batch_size"] == 0
+    assert rollout["n"] - recipe["realm"]["unguided_floor"] >= 2
+    assert data["train_batch_size"] * rollout["n"] % recipe["trainer"]["n_gpus_per_node"] == 0
+
+
+@pytest.mark.parametrize("recipe", SFT_RECIPES, indirect=True)
+def test_sft_recipes_write_a_hugging_face_folder(recipe: dict[str, Any]) -> None:
+    assert "hf_model" in recipe["checkpoint"]["save_contents"]
+    assert "realm" not in recipe
+    assert recipe["data"]["max_length"] <= recipe["data"]["max_token_len_per_gpu"]
