@@ -39,7 +39,9 @@ class DemoSize:
     intermediate: int = 288
     vocabulary: int = 1024
     positions: int = 1024
-    initializer_range: float = 0.06  # 0.02 is for wide models: at this width copying would take 3 times the steps
+    initializer_range: float = (
+        0.06  # 0.02 is for wide models: at this width copying would take 3 times the steps
+    )
 
 
 def build_demo_model(texts: Iterable[str], out: Path, size: DemoSize | None = None, seed: int = 0) -> int:
@@ -85,26 +87,42 @@ def build_demo_model(texts: Iterable[str], out: Path, size: DemoSize | None = No
 
 
 def message_texts(parquet: Path) -> Iterator[str]:
-    """The contents of all messages in an SFT parquet, a batch at a time."""
-    for batch in pq.ParquetFile(parquet).iter_batches(columns=["messages"]):
-        for messages in batch.column("messages").to_pylist():
-            yield from (message["content"] for message in messages)
+    """The text in an SFT parquet (all messages) or an RL parquet (prompts and the steps of routes), in batches.
+
+    Raises:
+        ValueError: the file has neither a column `messages` nor a column `prompt`.
+    """
+    file = pq.ParquetFile(parquet)
+    names = file.schema_arrow.names
+    if "messages" not in names and "prompt" not in names:
+        raise ValueError(
+            f"{parquet} has neither `messages` (SFT) nor `prompt` (RL); its columns: {', '.join(names)}"
+        )
+    columns = (
+        ["messages"] if "messages" in names else [name for name in ("prompt", "extra_info") if name in names]
+    )
+    for batch in file.iter_batches(columns=columns):
+        for row in batch.to_pylist():
+            yield from (message["content"] for message in row[columns[0]])
+            for route in (row.get("extra_info") or {}).get("routes") or ():
+                yield "\n".join(route["steps"])
 
 
 def demo_model(
-    sft_parquet: Annotated[
-        Path, typer.Argument(help="SFT parquet whose text the tokenizer learns.", exists=True)
+    parquet: Annotated[
+        Path, typer.Argument(help="SFT or RL parquet whose text the tokenizer learns.", exists=True)
     ],
     out: Annotated[Path, typer.Argument(help="Folder to write; an existing one is replaced.")],
     hidden: Annotated[int, typer.Option(help="Hidden size, a multiple of 32.")] = DemoSize.hidden,
     layers: Annotated[int, typer.Option(help="Number of layers.")] = DemoSize.layers,
+    positions: Annotated[int, typer.Option(help="Longest sequence, in tokens.")] = DemoSize.positions,
     seed: Annotated[int, typer.Option(help="Seed of the initial weights.")] = 0,
 ) -> None:
     """Build the demo model from scratch: realm demo-model runs/data/base.parquet runs/init"""
     if hidden % 32 or hidden <= 0:
         raise typer.BadParameter(f"--hidden must be a positive multiple of 32, got {hidden}")
-    size = DemoSize(hidden=hidden, layers=layers, intermediate=3 * hidden)
-    parameters = build_demo_model(message_texts(sft_parquet), out, size, seed)
+    size = DemoSize(hidden=hidden, layers=layers, intermediate=3 * hidden, positions=positions)
+    parameters = build_demo_model(message_texts(parquet), out, size, seed)
     typer.echo(f"{out}: {parameters:,} parameters, random weights")
 
 

@@ -102,3 +102,7 @@ def realm() -> None:
 def main() -> None:
     """Entry point of the script `realm`."""
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -91,15 +91,16 @@ def _micro_batches_of_like_lengths(engine_utils: Any) -> None:
     def rearrange_micro_batches(
         batch: Any, max_token_len: int, dp_group: Any = None, **options: Any
     ) -> tuple[list[Any], list[list[int]]]:
-        import torch.distributed
         from verl.utils.tensordict_utils import index_select_tensor_dict
 
-        alone = dp_group is None or torch.distributed.get_world_size(dp_group) == 1
         asks_more = any(options.get(key) for key in ("num_batches_divided_by", "min_num_micro_batch"))
         input_ids = batch["input_ids"]
-        if not alone or asks_more or options.get("force_group_size", 1) > 1 or not input_ids.is_nested:
+        if asks_more or options.get("force_group_size", 1) > 1 or not input_ids.is_nested:
             return original(batch, max_token_len, dp_group=dp_group, **options)
-        groups = padded_groups(input_ids.offsets().diff().tolist(), int(max_token_len))
+        lengths = input_ids.offsets().diff().tolist()
+        groups = padded_groups(lengths, int(max_token_len))
+        if options.get("same_micro_num_in_dp", True):
+            groups = split_to(groups, _most_over_ranks(len(groups), dp_group))
         return [index_select_tensor_dict(batch, group) for group in groups], groups
 
     engine_utils.rearrange_micro_batches = rearrange_micro_batches
@@ -123,6 +124,35 @@ def padded_groups(lengths: Sequence[int], budget: int) -> list[list[int]]:
             longest = lengths[position]
         groups[-1].append(position)
     return groups
+
+
+def split_to(groups: list[list[int]], count: int) -> list[list[int]]:
+    """Halve the largest groups until there are `count`: ranks must run the same number of micro-batches.
+
+    Raises:
+        ValueError: fewer sequences than `count`.
+    """
+    if sum(map(len, groups)) < count:
+        raise ValueError(
+            f"{sum(map(len, groups))} sequences cannot make the {count} micro-batches of another rank"
+        )
+    groups = list(groups)
+    while len(groups) < count:
+        place = max(range(len(groups)), key=lambda i: len(groups[i]))
+        middle = len(groups[place]) // 2
+        groups[place : place + 1] = [groups[place][:middle], groups[place][middle:]]
+    return groups
+
+
+def _most_over_ranks(count: int, dp_group: Any) -> int:
+    """The largest `count` of any rank of a data-parallel group."""
+    import torch
+
+    if dp_group is None or torch.distributed.get_world_size(dp_group) == 1:
+        return count
+    counts = torch.tensor([count])
+    torch.distributed.all_reduce(counts, op=torch.distributed.ReduceOp.MAX, group=dp_group)
+    return int(counts.item())
 
 
 @dataclass(frozen=True)
@@ -181,7 +211,7 @@ PATCHES: tuple[Patch, ...] = (
         "verl.workers.engine.utils",
         "rearrange_micro_batches",
         "without flash attention each micro-batch is padded to its longest sequence, and verl mixes lengths to balance "
-        "ranks; guided prompts are three times as long as unguided ones. With one rank, group like lengths. The loss "
+        "ranks; guided prompts are three times as long as unguided ones: group like lengths. The loss "
         "does not change: it is normalised over the whole batch.",
         _micro_batches_of_like_lengths,
     ),

@@ -59,7 +59,10 @@ def read_data(config: DictConfig, realm: RealmConfig, *, with_lengths: bool) -> 
     rows: list[_Row] = []
     n_train: int | None = 0
     for split in ("train", "val"):
-        for path in _paths(config, split):
+        paths = _paths(config, split)
+        if not paths:
+            report.problems.append(f"data.{split}_files: no file is given; give one or more parquet files")
+        for path in paths:
             n_rows = _read_file(path, split, config, report, banks, rows)
             if split == "train" and n_train is not None:
                 n_train = None if n_rows is None else n_train + n_rows
@@ -74,6 +77,8 @@ def read_data(config: DictConfig, realm: RealmConfig, *, with_lengths: bool) -> 
 
 def _paths(config: DictConfig, split: str) -> list[str]:
     value = config.data.get(f"{split}_files")
+    if not value:
+        return []
     plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
     return [str(path) for path in (plain if isinstance(plain, list) else [plain])]
 

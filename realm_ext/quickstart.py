@@ -66,7 +66,9 @@ def plan_stages(plan: Plan) -> list[Stage]:
             (*_realm(), "demo-model", plan.at("data", "base.parquet"), plan.at("init")),
             (plan.run / "init" / "config.json",),
         ),
-        _sft(plan, "base", plan.at("init"), "the domain's text and the response grammar, no rules (verl SFT)"),
+        _sft(
+            plan, "base", plan.at("init"), "the domain's text and the response grammar, no rules (verl SFT)"
+        ),
         _sft(plan, "sft", plan.checkpoint("base"), "guided distillation, contrast rows included (verl SFT)"),
         _evaluate(plan, "sft"),
         *_rl(plan, "rl", "ReaLM: routes fade from the prompt (verl GRPO, realm_sync)", ()),
@@ -74,15 +76,25 @@ def plan_stages(plan: Plan) -> list[Stage]:
     ]
     if plan.control:
         unguided = ("realm.schedule.kind=constant", "realm.schedule.start=0.0")
-        stages += [*_rl(plan, "grpo", "control: plain GRPO, no routes, equal steps", unguided), _evaluate(plan, "grpo")]
+        stages += [
+            *_rl(plan, "grpo", "control: plain GRPO, no routes, equal steps", unguided),
+            _evaluate(plan, "grpo"),
+        ]
     stages.append(
-        Stage("report", "curves and tables", (*_realm(), "report", str(plan.run)), (plan.run / "report" / "index.html",))
+        Stage(
+            "report",
+            "curves and tables",
+            (*_realm(), "report", str(plan.run)),
+            (plan.run / "report" / "index.html",),
+        )
     )
     return stages
 
 
 def quickstart(
-    run_dir: Annotated[Path, typer.Option(help="Where everything goes; run again to resume.")] = Path("runs/quickstart"),
+    run_dir: Annotated[Path, typer.Option(help="Where everything goes; run again to resume.")] = Path(
+        "runs/quickstart"
+    ),
     steps: Annotated[int, typer.Option(help="RL steps.", min=4)] = 40,
     control: Annotated[bool, typer.Option(help="Also run plain GRPO for as many steps.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Print the commands and stop.")] = False,
@@ -108,7 +120,9 @@ def quickstart(
         table.add_row(record["name"], f"{record['seconds']:.0f}", record["status"])
     table.add_row("all, this time", f"{time.time() - begun:.0f}", "")
     console.print(table)
-    print((plan.run / "logs" / "report.log").read_text(encoding="utf-8").rpartition("$ ")[2].partition("\n")[2])
+    print(
+        (plan.run / "logs" / "report.log").read_text(encoding="utf-8").rpartition("$ ")[2].partition("\n")[2]
+    )
     console.print(f"Report: {plan.run / 'report' / 'index.html'}", highlight=False)
 
 

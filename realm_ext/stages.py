@@ -5,6 +5,7 @@ end what it did). A stage is done when its command ended well and its outputs ex
 written by rename. A stage whose command changed, or that follows one that ran again, is run again.
 """
 
+import ctypes
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ from typing import Any
 
 from rich.console import Console
 
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PROGRESS = re.compile(r"(\d+)/(\d+) \[")
 
 
@@ -83,7 +85,12 @@ def run_stages(stages: Sequence[Stage], run_dir: Path, console: Console) -> list
             records.append({**old, "status": "reused"})
             console.print(f"{title}: already done ({old['seconds']:.0f} s)", style="dim", highlight=False)
         else:
-            rerun = True
+            if not rerun:
+                rerun, before = (
+                    True,
+                    {},
+                )  # from here on nothing that was done before counts, even if this is killed
+                write_json(record_path, records)
             console.print(f"{title}: {stage.says}", style="bold", highlight=False)
             started = time.time()
             _run(stage, run_dir / "logs" / f"{stage.name}.log", console)
@@ -91,7 +98,10 @@ def run_stages(stages: Sequence[Stage], run_dir: Path, console: Console) -> list
             entry = {"name": stage.name, "command_hash": digest, "started": started, "seconds": seconds}
             records.append({**entry, "status": "done"})
             console.print(f"    done in {seconds:.0f} s", style="green", highlight=False)
-        write_json(record_path, records + [r for r in before.values() if r["name"] not in {x["name"] for x in records}])
+        write_json(
+            record_path,
+            records + [r for r in before.values() if r["name"] not in {x["name"] for x in records}],
+        )
     return records
 
 
@@ -101,7 +111,9 @@ def _read_records(path: Path) -> list[dict[str, Any]]:
     try:
         return [dict(record) for record in json.loads(path.read_text(encoding="utf-8"))]
     except (ValueError, TypeError) as error:
-        raise StageFailedError(f"{path} is not readable ({error}); remove it to run every stage again") from error
+        raise StageFailedError(
+            f"{path} is not readable ({error}); remove it to run every stage again"
+        ) from error
 
 
 def _run(stage: Stage, log: Path, console: Console) -> None:
@@ -118,6 +130,7 @@ def _run(stage: Stage, log: Path, console: Console) -> None:
             stderr=subprocess.STDOUT,
             env={**os.environ, **stage.environment},
             start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509  (no thread runs here: the spinner starts later)
         )
         try:
             code = _wait(process, log, start, console)
@@ -129,6 +142,12 @@ def _run(stage: Stage, log: Path, console: Console) -> None:
     if code or missing:
         what = f"ended with exit code {code}" if code else f"did not write {', '.join(missing)}"
         raise StageFailedError(f"stage {stage.name} {what}.\nLog: {log}\n{_tail(log, start)}")
+
+
+def _end_with_parent() -> None:
+    """In the child: be sent SIGTERM when this process dies, however it dies. Left running, the command would write
+    into the folder beside the one that resumes."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _wait(process: subprocess.Popen[bytes], log: Path, start: int, console: Console) -> int:

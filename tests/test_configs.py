@@ -196,12 +196,10 @@ def test_a_misspelt_key_would_be_seen(checkout: dict[str, Any], name: str) -> No
 def test_what_the_user_has_to_give_has_no_value(checkout: dict[str, Any], name: str) -> None:
     """`???` in an overlay would leave verl's default in place: OmegaConf merges it as "says nothing"."""
     base, composed = paths(checkout["bases"][RECIPES[name]]), paths(checkout["composed"][name])
-    assert {path for path in composed if composed[path] is None and base.get(path) is not None} >= (
-        REQUIRED[name]
-    )
-    given = {path for path in ("data.train_files", "data.val_files") if path not in REQUIRED[name]}
-    kept = {path for path in given if composed[path] is not None and composed[path] == base[path]}
-    assert not kept, f"{name} would silently train on verl's default data: {', '.join(kept)}"
+    assert {path for path in REQUIRED[name] if composed[path] is not None} == set()
+    inputs = [path for path in base if path in ("data.train_files", "data.val_files", "model.path")]
+    kept = [path for path in inputs if composed[path] is not None and composed[path] == base[path]]
+    assert not kept, f"{name} would silently use what verl's default names: {', '.join(kept)}"
 
 
 @pytest.mark.parametrize("recipe", RL_RECIPES, indirect=True)

@@ -172,6 +172,8 @@ def test_a_config_without_realm_is_left_alone() -> None:
         ("actor_rollout_ref.model.path", None, "expected a folder or a Hugging Face id"),
         ("data.train_files", "/no/train.parquet", "/no/train.parquet does not exist"),
         ("data.val_files", ["/no/val.parquet"], "/no/val.parquet does not exist"),
+        ("data.train_files", None, "data.train_files: no file is given"),
+        ("data.val_files", [], "data.val_files: no file is given"),
         ("trainer.v1.trainer_mode", "colocate_async", "colocate_async: not supported"),
         ("trainer.v1.trainer_mode", "separate_async", "separate_async: not supported"),
         ("trainer.v1.trainer_mode", "sync", "realm_grpo needs trainer.v1.trainer_mode=realm_sync"),

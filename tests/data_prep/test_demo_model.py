@@ -1,0 +1,206 @@
+"""The demo model: what the stack asks of its tokenizer and weights holds, and the folder is whole or not there."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from data_prep import demo_model as module
+from data_prep.cli import prep
+from data_prep.demo_model import FIXED_SENTENCES, TAGS, DemoSize, build_demo_model, message_texts
+from data_prep.schema import SFT_SCHEMA
+from realm_ext.cli import app
+from realm_ext.prompt import render_messages
+from reward_fns.response import Verdict, render_response
+from reward_fns.routes import Route
+
+SMALL = DemoSize(hidden=32, layers=1, intermediate=48, vocabulary=400)
+ROUTE = Route(("2 and 3", "so 5"), "5", True, True, None, "test")
+QUESTION = [{"role": "user", "content": "What is 2+3?\nGive a number."}]
+RESPONSE = render_response("2 and 3\nso 5", [Verdict(True)], "5")
+TEXTS = [message["content"] for message in render_messages(QUESTION, [ROUTE])] + [RESPONSE, "lös 7 ÷ 3\n\n"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("demo") / "init"
+    build_demo_model(TEXTS * 20, made, SMALL)
+    return made
+
+
+@pytest.fixture(scope="module")
+def tokenizer(folder: Path):  # type: ignore[no-untyped-def]
+    return AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def sft_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sft") / "sft.parquet"
+    turns = [
+        [*render_messages(QUESTION, routes), {"role": "assistant", "content": RESPONSE}]
+        for routes in ([], [ROUTE])
+    ]
+    rows = [{"messages": turn, "source": "s", "kind": "k", "uid": "u"} for turn in turns]
+    pq.write_table(pa.Table.from_pylist(rows, schema=SFT_SCHEMA), path)
+    return path
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+    return found
+
+
+def test_vocabulary_is_the_embedding_rows(folder: Path, tokenizer) -> None:  # type: ignore[no-untyped-def]
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    rows = model.get_input_embeddings().weight.shape[0]
+    assert rows == len(tokenizer) == model.config.vocab_size == model.get_output_embeddings().weight.shape[0]
+    assert max(tokenizer.get_vocab().values()) == rows - 1
+
+
+def test_the_vocabulary_size_asked_for_is_a_ceiling(tokenizer) -> None:  # type: ignore[no-untyped-def]
+    assert len(tokenizer) <= SMALL.vocabulary
+
+
+@pytest.mark.parametrize("text", ["\n", *TAGS, *FIXED_SENTENCES, "<|im_start|>", "<|im_end|>"])
+def test_is_one_token(tokenizer, text: str) -> None:  # type: ignore[no-untyped-def]
+    assert len(tokenizer.encode(text, add_special_tokens=False)) == 1
+
+
+def test_tags_are_kept_when_special_tokens_are_skipped(tokenizer) -> None:  # type: ignore[no-untyped-def]
+    """Rewards and lm-eval read text decoded that way."""
+    ids = tokenizer.encode(RESPONSE + "<|im_end|>", add_special_tokens=False)
+    assert tokenizer.decode(ids, skip_special_tokens=True) == RESPONSE
+
+
+def test_config_ends_and_pads_as_the_tokenizer(folder: Path, tokenizer) -> None:  # type: ignore[no-untyped-def]
+    config = AutoModelForCausalLM.from_pretrained(folder).config
+    assert config.eos_token_id == tokenizer.eos_token_id == tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert config.pad_token_id == tokenizer.pad_token_id != tokenizer.eos_token_id
+    assert config.model_type == "qwen2" and config.tie_word_embeddings
+    assert (
+        config.hidden_size // config.num_attention_heads == 32
+    )  # vLLM's CPU attention takes no smaller head
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(max_size=60))
+def test_any_text_survives_tokens(tokenizer, text: str) -> None:  # type: ignore[no-untyped-def]
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    assert tokenizer.decode(ids) == text
+
+
+def test_chat_template_is_chatml_without_a_system_prompt(tokenizer) -> None:  # type: ignore[no-untyped-def]
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    text = tokenizer.apply_chat_template(messages[:1], add_generation_prompt=True, tokenize=False)
+    assert text == "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n"
+    whole = tokenizer.apply_chat_template(messages, tokenize=False)
+    assert whole == text + "b<|im_end|>\n"
+
+
+def test_verls_rollout_path_takes_the_tokenizer(tokenizer) -> None:  # type: ignore[no-untyped-def]
+    """The builder behind verl's agent loops: what it makes of a prompt is the template's text, no more."""
+    continuous = pytest.importorskip("verl.utils.tokenizer.continuous_token")
+    builder = continuous.QwenContinuousTokenBuilder(tokenizer)
+    messages = render_messages(QUESTION, [ROUTE])
+    ids = builder.build_initial_tokens(messages)
+    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    assert tokenizer.decode(ids) == text
+    assert ids == tokenizer.encode(text, add_special_tokens=False)
+
+
+def test_verls_sft_path_trains_on_the_response_alone(tokenizer, sft_file: Path) -> None:  # type: ignore[no-untyped-def]
+    """verl tokenises message by message, checks that nothing changed at the seams, and masks the rest."""
+    dataset_module = pytest.importorskip("verl.utils.dataset.multiturn_sft_dataset")
+    options = {"pad_mode": "no_padding", "truncation": "error", "max_length": 512}
+    dataset = dataset_module.MultiTurnSFTDataset(str(sft_file), tokenizer, options)
+    assert len(dataset) == 2
+    for row in (dataset[0], dataset[1]):
+        trained = row["input_ids"][row["loss_mask"].bool()]
+        assert tokenizer.decode(trained) == RESPONSE + "<|im_end|>\n"
+        # the tokens that the rollout of the same prompt would be conditioned on
+        assert tokenizer.decode(row["input_ids"][~row["loss_mask"].bool()]).endswith(
+            "<|im_start|>assistant\n"
+        )
+
+
+def test_weights_come_from_the_seed_alone(folder: Path, tmp_path: Path) -> None:
+    torch.rand(3)  # the state of the global generator does not matter
+    build_demo_model(TEXTS * 20, tmp_path / "same", SMALL, seed=0)
+    build_demo_model(TEXTS * 20, tmp_path / "other", SMALL, seed=1)
+    first, same, other = weights(folder), weights(tmp_path / "same"), weights(tmp_path / "other")
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not torch.equal(first["model.embed_tokens.weight"], other["model.embed_tokens.weight"])
+    assert (folder / "tokenizer.json").read_bytes() == (tmp_path / "same" / "tokenizer.json").read_bytes()
+
+
+def test_the_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    out = tmp_path / "init"
+    out.mkdir()
+    (out / "left_over.bin").write_text("from an earlier model")
+    build_demo_model(TEXTS, out, SMALL)
+    assert not (out / "left_over.bin").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["init"]
+
+
+def test_a_failure_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "init"
+    build_demo_model(TEXTS, out, SMALL)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def torn(self: object, folder: Path, **_: object) -> None:
+        Path(folder).mkdir()
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("transformers.Qwen2ForCausalLM.save_pretrained", torn)
+    with pytest.raises(OSError, match="no space left"):
+        build_demo_model(TEXTS, out, SMALL, seed=1)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_texts_of_an_sft_file(sft_file: Path) -> None:
+    texts = list(message_texts(sft_file))
+    assert len(texts) == 4 and texts.count(RESPONSE) == 2
+
+
+def test_texts_of_an_rl_file_hold_its_routes(tmp_path: Path) -> None:
+    arguments = ["search-relevance", str(tmp_path), "--n-train", "4", "--n-val", "1", "--routes", "2"]
+    sizes = [f"--n-{name}=1" for name in ("base", "sft", "sft-val")]
+    assert CliRunner().invoke(prep, [*arguments, *sizes]).exit_code == 0
+    texts = list(message_texts(tmp_path / "train.parquet"))
+    assert len(texts) == 4 * (1 + 2)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "other.parquet")
+    with pytest.raises(ValueError, match="neither `messages` .* nor `prompt`"):
+        list(message_texts(tmp_path / "other.parquet"))
+
+
+def test_command(sft_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "made"
+    options = ["--hidden", "32", "--layers", "1", "--positions", "2048", "--seed", "7"]
+    done = CliRunner().invoke(app, ["demo-model", str(sft_file), str(out), *options])
+    assert done.exit_code == 0, done.output
+    assert "parameters, random weights" in done.stdout
+    assert AutoModelForCausalLM.from_pretrained(out).config.max_position_embeddings == 2048
+
+
+@pytest.mark.parametrize("hidden", ["0", "-32", "48"])
+def test_command_refuses_a_width_without_whole_heads(sft_file: Path, tmp_path: Path, hidden: str) -> None:
+    done = CliRunner().invoke(app, ["demo-model", str(sft_file), str(tmp_path / "x"), "--hidden", hidden])
+    assert done.exit_code != 0 and "multiple of 32" in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_heads_are_of_32_dimensions_at_the_default_size() -> None:
+    assert module.DemoSize.hidden % 32 == 0

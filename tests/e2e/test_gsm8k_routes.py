@@ -1,0 +1,52 @@
+"""The same main job on real text: GSM8K questions with four models' right and wrong solutions as routes.
+
+These are questions of GSM8K's test split: a smoke run, never a result.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from realm_ext.report.scalars import read_scalars
+from tests.e2e.stack import Stack, realm, rl
+
+pytestmark = pytest.mark.timeout(1800)
+
+PROMPT_TOKENS, RESPONSE_TOKENS = 1536, 32
+
+
+def test_rl_runs_on_gsm8k_with_real_routes(stack: Stack, shared_data: Path) -> None:
+    folder = stack.folder / "gsm8k"
+    source = shared_data / "gsm8k" / "example_model_solutions.jsonl"
+    done = stack.must(realm("prep", "gsm8k-routes", source, folder / "data"), 300)
+    assert "smoke run only, never a result" in " ".join(done.err.split())
+    rows = folder / "data" / "routes.parquet"
+
+    model = folder / "model"
+    stack.must(realm("demo-model", rows, model, "--hidden", 64, "--layers", 2, "--positions", 2048), 600)
+
+    command = rl(
+        folder / "checkpoints",
+        model,
+        rows,
+        rows,
+        f"data.max_prompt_length={PROMPT_TOKENS}",
+        f"data.max_response_length={RESPONSE_TOKENS}",
+        f"actor_rollout_ref.rollout.max_model_len={PROMPT_TOKENS + RESPONSE_TOKENS}",
+        "realm.schedule.kind=linear",
+        "realm.schedule.fade_steps=3",
+        "realm.max_routes=4",
+        "trainer.total_training_steps=4",
+        "trainer.save_freq=-1",
+        "trainer.test_freq=-1",
+        "trainer.val_before_train=false",
+    )
+    stack.must(command, 1200, TENSORBOARD_DIR=str(folder / "tensorboard"))
+
+    series, _ = read_scalars(folder / "tensorboard")
+    assert series["realm/exposure"].steps == (1, 2, 3, 4)
+    assert series["realm/exposure"].values == pytest.approx((2 / 3, 1 / 3, 0, 0), abs=1e-3)
+    assert max(series["realm/guided_share"].values) > 0
+    assert max(series["realm/routes_shown"].values) >= 1
+    longest = max(series["prompt_length/max"].values)
+    assert 100 < longest <= PROMPT_TOKENS, "guided prompts hold routes of real length, within the budget"

@@ -1,0 +1,166 @@
+"""The plan of `realm quickstart`: real commands, in an order in which each finds what it needs."""
+
+import importlib.util
+import shlex
+import shutil
+import subprocess
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from realm_ext import quickstart as module
+from realm_ext.cli import app
+from realm_ext.paths import Folder, find_folder
+from realm_ext.quickstart import Plan, plan_stages
+from realm_ext.stages import Stage, StageFailedError
+
+
+def stages(run: Path, steps: int = 40, control: bool = False) -> list[Stage]:
+    return plan_stages(Plan(run, steps, control))
+
+
+def overrides(stage: Stage) -> dict[str, str]:
+    """The Hydra overrides of a stage's command."""
+    return dict(part.split("=", 1) for part in stage.command if "=" in part and not part.startswith("-"))
+
+
+@pytest.mark.parametrize("control", [False, True])
+def test_names_are_unique_and_say_what_happens(tmp_path: Path, control: bool) -> None:
+    planned = stages(tmp_path, control=control)
+    assert len({stage.name for stage in planned}) == len(planned)
+    assert all(stage.says and stage.outputs for stage in planned)
+    assert planned[-1].name == "report"
+
+
+def test_control_adds_a_run_without_routes_before_the_report(tmp_path: Path) -> None:
+    plain, with_control = stages(tmp_path), stages(tmp_path, control=True)
+    added = [stage.name for stage in with_control if stage.name not in {s.name for s in plain}]
+    assert added == ["grpo", "merge_grpo", "eval_grpo"]
+    assert [stage for stage in with_control if stage.name not in added] == plain
+    ours, control = (next(overrides(s) for s in with_control if s.name == name) for name in ("rl", "grpo"))
+    differing = {key for key in ours | control if ours.get(key) != control.get(key)}
+    assert differing == {
+        "realm.schedule.kind",
+        "realm.schedule.start",
+        "trainer.experiment_name",
+        "trainer.default_local_dir",
+    }
+    assert (control["realm.schedule.kind"], control["realm.schedule.start"]) == ("constant", "0.0")
+
+
+def test_every_program_exists(tmp_path: Path) -> None:
+    pytest.importorskip("verl")
+    commands = {entry.name for entry in entry_points(group="realm.commands")}
+    for stage in stages(tmp_path, control=True):
+        assert shutil.which(stage.command[0]), stage.command[0]
+        modules = [
+            after for word, after in zip(stage.command, stage.command[1:], strict=False) if word == "-m"
+        ]
+        assert modules
+        for name in modules:
+            assert importlib.util.find_spec(name), name
+        if "realm_ext.cli" in modules:
+            assert stage.command[stage.command.index("realm_ext.cli") + 1] in commands
+
+
+def test_realms_own_commands_run_as_the_plan_runs_them(tmp_path: Path) -> None:
+    for stage in stages(tmp_path):
+        if "realm_ext.cli" in stage.command:
+            command = stage.command[: stage.command.index("realm_ext.cli") + 2]
+            done = subprocess.run(
+                [*command, "--help"], capture_output=True, text=True, check=True, timeout=120
+            )
+            assert "Usage" in done.stdout, command
+
+
+def test_each_stage_finds_what_it_reads(tmp_path: Path) -> None:
+    """Every path in the run folder that a command reads was made by a stage before it."""
+    made: list[Path] = []
+    own = {"default_local_dir", "run.dir"}
+    for stage in stages(tmp_path, control=True):
+        for word in stage.command:
+            key, _, value = word.rpartition("=")
+            path = Path(value.partition(",")[0])
+            if not path.is_relative_to(tmp_path) or path == tmp_path or any(key.endswith(o) for o in own):
+                continue
+            is_output = any(
+                out == path or out.is_relative_to(path) or path == out.parent for out in stage.outputs
+            )
+            known = any(path.is_relative_to(folder) for folder in made)
+            assert is_output or known, f"{stage.name} reads {path}, which no stage before it makes"
+        made += [out if out.suffix == "" else out.parent for out in stage.outputs]
+
+
+def test_the_last_quarter_is_unguided_at_any_length(tmp_path: Path) -> None:
+    for steps in range(4, 60):
+        (rl,) = (stage for stage in stages(tmp_path, steps) if stage.name == "rl")
+        given = overrides(rl)
+        assert given["trainer.total_training_steps"] == str(steps)
+        assert 0 < int(given["realm.schedule.fade_steps"]) <= 0.75 * steps
+        assert rl.outputs[0].parent.name == f"global_step_{steps}"
+
+
+def test_hydra_takes_every_override(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("verl")
+    hydra = pytest.importorskip("hydra")
+    monkeypatch.chdir(tmp_path)
+    with hydra.initialize_config_dir(config_dir=str(find_folder(Folder.CONFIGS)), version_base=None):
+        for stage in stages(tmp_path, control=True):
+            if "--config-name" not in stage.command:
+                continue
+            name = stage.command[stage.command.index("--config-name") + 1]
+            given = [word for word in overrides(stage).items() if not word[0].startswith("hydra.")]
+            config = hydra.compose(name, overrides=[f"{key}={value}" for key, value in given])
+            assert config.trainer.experiment_name == stage.name
+
+
+def test_dry_run_prints_the_commands_and_does_nothing(tmp_path: Path) -> None:
+    run = tmp_path / "a folder" / "run"
+    done = CliRunner().invoke(app, ["quickstart", "--dry-run", "--run-dir", str(run), "--control"])
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    printed = [tuple(shlex.split(line)) for line in lines if line and not line.startswith("#")]
+    planned = stages(run, control=True)
+    assert printed == [stage.command for stage in planned]
+    assert [line.split(":")[0] for line in lines if line.startswith("#")] == [f"# {s.name}" for s in planned]
+    assert not run.parent.exists()
+
+
+def test_a_relative_run_folder_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["quickstart", "--dry-run", "--run-dir", "here"])
+    assert f"{tmp_path / 'here' / 'data'}" in done.stdout
+
+
+def test_too_few_steps_are_refused() -> None:
+    done = CliRunner().invoke(app, ["quickstart", "--dry-run", "--steps", "3"])
+    assert done.exit_code != 0 and "--steps" in done.stderr
+
+
+def test_a_failed_stage_ends_the_command_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StageFailedError("stage data ended with exit code 3.\nLog: [red]data.log")
+
+    monkeypatch.setattr(module, "run_stages", fail)
+    done = CliRunner().invoke(app, ["quickstart", "--run-dir", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "exit code 3" in done.output and "Log: [red]data.log" in done.output
+    assert "run the same command again" in done.output
+
+
+def test_the_table_names_every_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def finish(planned: list[Stage], run: Path, console: object) -> list[dict[str, object]]:
+        (run / "logs").mkdir()
+        (run / "logs" / "report.log").write_text("$ realm report old\nold\n$ realm report new\nthe tables\n")
+        return [{"name": stage.name, "seconds": 61.4, "status": "done"} for stage in planned]
+
+    monkeypatch.setattr(module, "run_stages", finish)
+    done = CliRunner().invoke(app, ["quickstart", "--run-dir", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    for stage in stages(tmp_path):
+        assert stage.name in done.stdout
+    assert "the tables" in done.stdout and "old" not in done.stdout.replace(str(tmp_path), "")
