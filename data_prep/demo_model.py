@@ -1,7 +1,8 @@
-"""The demo model: a tokenizer trained on the domain's text and a small Qwen2 with random weights.
+"""The demo model: a tokenizer trained on the domain's text and a small Qwen2, made from nothing.
 
 Public weights are not needed, so quickstart, tests and the study run anywhere, offline. The result is a plain
-Hugging Face folder; verl's SFT trainer turns it into the `base` and `sft` checkpoints.
+Hugging Face folder: random weights, or with `--steps` the `base` checkpoint, which has read the domain's text and the
+response grammar; verl's SFT trainer then makes `sft` of it.
 
 Three properties matter to the stack (see `tests/data_prep/test_demo_model.py`): the vocabulary equals the embedding
 rows, or rollout and trainer disagree about log-probabilities; a newline is one token, which verl's Qwen chat path
@@ -10,10 +11,11 @@ needs; and the chat template is Qwen's ChatML, without a default system prompt.
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyarrow.parquet as pq
 import typer
@@ -22,8 +24,8 @@ from realm_ext.prompt import GUIDED, UNGUIDED
 
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 TAGS = ("<think>", "</think>", "<verdicts>", "</verdicts>", "<answer>", "</answer>")
-# Fixed sentences of every prompt are one token each: the demo's compute goes into what differs.
-FIXED_SENTENCES = (UNGUIDED.strip("\n"), GUIDED.strip("\n"))
+# Sentences that stand in every prompt are one token each: the demo's compute goes into what differs.
+FIXED_PHRASES = (UNGUIDED.strip("\n"), GUIDED.strip("\n"), "Routes to judge:\nRoute 1\n")
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -44,23 +46,24 @@ class DemoSize:
     )
 
 
-def build_demo_model(texts: Iterable[str], out: Path, size: DemoSize | None = None, seed: int = 0) -> int:
-    """Write a tokenizer trained on `texts` and a randomly initialised model to `out`.
+def build_demo_model(
+    texts: Iterable[str], size: DemoSize, seed: int = 0, phrases: Sequence[str] = ()
+) -> tuple[Any, Any]:
+    """A randomly initialised model and a tokenizer trained on `texts`.
 
     Args:
         texts: the domain's text, about a few thousand messages.
-        out: the folder to make; replaced as a whole, never left half written.
         size: the model's shape.
         seed: of the initial weights.
+        phrases: fixed wording of the domain, each a token of its own.
 
     Returns:
-        The number of parameters.
+        A transformers model and its tokenizer.
     """
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    size = size or DemoSize()
-    tokenizer = _train_tokenizer(texts, size.vocabulary)
+    tokenizer = _train_tokenizer(texts, size.vocabulary, (*FIXED_PHRASES, *phrases))
     config = Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=size.hidden,
@@ -76,14 +79,53 @@ def build_demo_model(texts: Iterable[str], out: Path, size: DemoSize | None = No
         pad_token_id=tokenizer.pad_token_id,
     )
     torch.manual_seed(seed)
-    model = Qwen2ForCausalLM(config)
+    return Qwen2ForCausalLM(config), tokenizer
+
+
+def train_base(model: Any, tokenizer: Any, parquet: Path, steps: int, seed: int = 0) -> None:
+    """Train on the responses of an SFT parquet for `steps` steps of 16 rows, in place.
+
+    transformers' own Trainer rather than verl's: at this size FSDP costs more than the model.
+    """
+    import tempfile
+
+    from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
+
+    rows = pq.read_table(parquet, columns=["messages"]).column("messages").to_pylist()
+    with tempfile.TemporaryDirectory() as scratch:
+        arguments = TrainingArguments(
+            output_dir=scratch,
+            max_steps=steps,
+            per_device_train_batch_size=16,
+            learning_rate=3e-3,
+            lr_scheduler_type="cosine_with_min_lr",
+            lr_scheduler_kwargs={"min_lr_rate": 0.1},
+            warmup_steps=30,
+            adam_beta2=0.95,
+            weight_decay=0.01,
+            train_sampling_strategy="group_by_length",
+            save_strategy="no",
+            report_to=[],
+            logging_steps=100,
+            use_cpu=True,
+            seed=seed,
+        )
+        Trainer(
+            model=model,
+            args=arguments,
+            train_dataset=[_tokenised(tokenizer, messages) for messages in rows],
+            data_collator=DataCollatorForSeq2Seq(tokenizer),
+        ).train()
+
+
+def save_demo_model(model: Any, tokenizer: Any, out: Path) -> None:
+    """Write a Hugging Face folder; an existing one is replaced as a whole, never left half written."""
     partial = out.with_name(f"{out.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     shutil.rmtree(out, ignore_errors=True)
     partial.rename(out)
-    return model.num_parameters()
 
 
 def message_texts(parquet: Path) -> Iterator[str]:
@@ -113,20 +155,39 @@ def demo_model(
         Path, typer.Argument(help="SFT or RL parquet whose text the tokenizer learns.", exists=True)
     ],
     out: Annotated[Path, typer.Argument(help="Folder to write; an existing one is replaced.")],
+    steps: Annotated[int, typer.Option(help="Train on the SFT parquet for so many steps.", min=0)] = 0,
+    domain: Annotated[str | None, typer.Option(help="Make this domain's fixed wording tokens.")] = None,
     hidden: Annotated[int, typer.Option(help="Hidden size, a multiple of 32.")] = DemoSize.hidden,
-    layers: Annotated[int, typer.Option(help="Number of layers.")] = DemoSize.layers,
+    layers: Annotated[int, typer.Option(help="Number of layers.", min=1)] = DemoSize.layers,
     positions: Annotated[int, typer.Option(help="Longest sequence, in tokens.")] = DemoSize.positions,
-    seed: Annotated[int, typer.Option(help="Seed of the initial weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the weights and of the order.")] = 0,
 ) -> None:
-    """Build the demo model from scratch: realm demo-model runs/data/base.parquet runs/init"""
+    """Build the demo model from scratch: realm demo-model runs/data/base.parquet runs/base --steps 800"""
     if hidden % 32 or hidden <= 0:
         raise typer.BadParameter(f"--hidden must be a positive multiple of 32, got {hidden}")
+    phrases = import_module(f"data_prep.{domain}.phrases").PHRASES if domain else ()
     size = DemoSize(hidden=hidden, layers=layers, intermediate=3 * hidden, positions=positions)
-    parameters = build_demo_model(message_texts(parquet), out, size, seed)
-    typer.echo(f"{out}: {parameters:,} parameters, random weights")
+    model, tokenizer = build_demo_model(message_texts(parquet), size, seed, phrases)
+    if steps:
+        train_base(model, tokenizer, parquet, steps, seed)
+    save_demo_model(model, tokenizer, out)
+    trained = f"trained for {steps} steps" if steps else "random weights"
+    typer.echo(f"{out}: {model.num_parameters():,} parameters, {trained}")
 
 
-def _train_tokenizer(texts, vocabulary):  # type: ignore[no-untyped-def]
+def _tokenised(tokenizer: Any, messages: list[dict[str, str]]) -> dict[str, list[int]]:
+    """Token ids of a chat, with labels on the response alone."""
+    prompt = tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, tokenize=False)
+    prompt_ids = tokenizer(prompt, add_special_tokens=False).input_ids
+    response_ids = tokenizer(messages[-1]["content"] + TURN_END, add_special_tokens=False).input_ids
+    return {
+        "input_ids": prompt_ids + response_ids,
+        "attention_mask": [1] * (len(prompt_ids) + len(response_ids)),
+        "labels": [-100] * len(prompt_ids) + response_ids,
+    }
+
+
+def _train_tokenizer(texts: Iterable[str], vocabulary: int, phrases: Sequence[str]) -> Any:
     """A byte-level BPE with ChatML's special tokens and the grammar's tags as tokens of their own."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -135,15 +196,13 @@ def _train_tokenizer(texts, vocabulary):  # type: ignore[no-untyped-def]
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary - len(TAGS) - len(FIXED_SENTENCES),
+        vocab_size=vocabulary - len(TAGS) - len(phrases),
         special_tokens=[END_OF_TEXT, TURN_START, TURN_END],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.add_tokens(
-        [AddedToken(text, normalized=False, special=False) for text in TAGS + FIXED_SENTENCES]
-    )
+    tokenizer.add_tokens([AddedToken(text, normalized=False, special=False) for text in (*TAGS, *phrases)])
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=TURN_END, pad_token=END_OF_TEXT)
     fast.chat_template = CHAT_TEMPLATE
     return fast

@@ -1,0 +1,21 @@
+"""Fixed wording of `search_relevance` texts, each a token of its own in the demo model's tokenizer.
+
+Serves the demo model alone: a small model on a CPU should spend its time on what differs between questions.
+"""
+
+from reward_fns.domains.search_relevance import DOMAIN
+from reward_fns.domains.search_relevance.question import QUESTION
+
+PHRASES: tuple[str, ...] = (
+    f"\n{QUESTION}",
+    "Query:",
+    "\nRegion:",
+    "\nAd:",
+    "\nShips to:",
+    ", brand",
+    ", colour",
+    ", price",
+    ", price up to",
+    ", condition",
+    *(f" ({rule.name})" for rule in DOMAIN.rules),
+)
