@@ -25,7 +25,7 @@ TASKS = "realm_vertical,realm_vertical_guided"
 # Calibrated on SFT alone: unguided accuracy after SFT lies between 30% and 60% (docs/results.md).
 DATA_SIZES = (
     *("--n-base", "14000", "--n-sft", "8000", "--n-train", "3000", "--n-val", "150", "--routes", "3"),
-    *("--contrast-share", "0.4"),
+    *("--contrast-share", "0.5"),
 )
 # Steps of 16 rows each.
 BASE_STEPS = 800

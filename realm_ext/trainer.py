@@ -49,6 +49,14 @@ class RealmTrainerSync(PPOTrainerSync):
         buffer.poll_interval = float(options.get("poll_interval", POLL_INTERVAL_S))
         return buffer
 
+    def on_step_begin(self) -> None:
+        """Write the metrics so far to disk: TensorBoard holds them back for up to two minutes, and those of steps
+        that a resume does not repeat would be lost with a kill."""
+        super().on_step_begin()
+        tensorboard = self.logger.logger.get("tensorboard")
+        if tensorboard is not None:
+            tensorboard.writer.flush()
+
     # ------------------------------ advantages and metrics ------------------------------
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:

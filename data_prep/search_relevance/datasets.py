@@ -199,9 +199,9 @@ def _distilled(item: Item, options: DistilOptions, seed: int, split: str, index:
         return reason
     routes: list[Route] = []
     if contrast:
-        # Fading leaves any number of routes from all down to one: the student has seen each.
+        # Fading leaves any number of routes from all down to one: the student has seen each, and all most often.
         composed = compose_routes(item, options.max_routes, rng)
-        routes = rng.sample(composed, rng.randint(1, len(composed)))
+        routes = rng.sample(composed, rng.choice((len(composed), rng.randint(1, len(composed)))))
     verdicts = [Verdict(r.label, None if r.label else r.first_error) for r in routes]
     return _sft(item, with_names(chain), routes, verdicts, rules_text() + "\n" if keep_rules else "")
 

@@ -121,8 +121,12 @@ class Stack:
                 continue
         psutil.wait_procs(found, timeout=30)
 
+    def printed(self, process: "subprocess.Popen[bytes]") -> str:
+        """What a command has printed so far on its standard output."""
+        return self._logs(process)[0].read_text(errors="replace")
+
     def tail(self, process: "subprocess.Popen[bytes]") -> str:
-        """The end of what a command printed."""
+        """The end of what a command has printed so far."""
         return "\n".join(path.read_text(errors="replace")[-4000:] for path in self._logs(process))
 
     def _logs(self, process: "subprocess.Popen[bytes]") -> tuple[Path, Path]:

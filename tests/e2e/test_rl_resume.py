@@ -57,6 +57,7 @@ def resumed(stack: Stack, data: Path, trained: Trained) -> Resumed:
     try:
         whole = root / f"global_step_{KILLED_AFTER}" / MARKER
         stack.wait_for(process, whole.exists, 900)
+        stack.wait_for(process, lambda: f"step:{KILLED_AFTER} - " in stack.printed(process), 300)
         os.killpg(process.pid, signal.SIGKILL)
         assert process.wait(60) == -signal.SIGKILL
     finally:

@@ -33,6 +33,8 @@ CONTRACTS: list[Contract] = [
     (TRAINER, "PPOTrainer._save_checkpoint", ("self",), "trainer"),
     (TRAINER, "PPOTrainer._load_checkpoint", ("self",), "trainer"),
     ("verl.trainer.ppo.v1.trainer_sync", "PPOTrainerSync.on_step_end", ("self",), "trainer"),
+    (TRAINER, "PPOTrainer.on_step_begin", ("self",), "trainer"),
+    ("verl.utils.tracking", "_TensorboardAdapter", ("project_name", "experiment_name"), "trainer"),
     ("verl.trainer.ppo.v1.trainer_sync", "PPOTrainerSync.on_sample_end", ("self",), "trainer"),
     ("verl.trainer.ppo.v1.replay_buffer", "ReplayBuffer", ("poll_interval",), "trainer"),
     ("verl.utils.checkpoint.checkpoint_manager", "find_latest_ckpt_path", ("path",), "checkpoints"),

@@ -12,11 +12,13 @@ pytest.importorskip("verl")
 
 from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.utils.tracking import Tracking
 
 from realm_ext import trainer as trainer_module
 from realm_ext.advantages import _STRATA
 from realm_ext.checkpoints import MARKER, TRACKER, step_folder
 from realm_ext.config import read_config
+from realm_ext.report.scalars import read_scalars
 from realm_ext.trainer import RealmTrainerSync
 
 
@@ -101,6 +103,20 @@ def test_poll_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert made._build_replay_buffer().poll_interval == 0.2
     made.config = make_config(tmp_path, v1={})
     assert made._build_replay_buffer().poll_interval == trainer_module.POLL_INTERVAL_S
+
+
+def test_metrics_of_finished_steps_survive_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TENSORBOARD_DIR", str(tmp_path))
+    made = make_trainer(tmp_path)
+    made.logger = Tracking("p", "e", ["console", "tensorboard"])
+    for step in (1, 2, 3):
+        made.on_step_begin()
+        made.logger.log({"realm/exposure": 1.0 / step}, step)
+    made.on_step_begin()
+    series, _ = read_scalars(tmp_path)
+    assert series["realm/exposure"].steps == (1, 2, 3)
+    made.logger = Tracking("p", "e", ["console"])
+    made.on_step_begin()
 
 
 def test_saving_marks_and_prunes_after_verl_is_done(tmp_path: Path, verl_saves: list[Any]) -> None:
