@@ -17,8 +17,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data_prep import demo_model as module
 from data_prep.cli import prep
-from data_prep.demo_model import FIXED_SENTENCES, TAGS, DemoSize, build_demo_model, message_texts
+from data_prep.demo_model import (
+    FIXED_PHRASES,
+    TAGS,
+    DemoSize,
+    build_demo_model,
+    message_texts,
+    save_demo_model,
+)
 from data_prep.schema import SFT_SCHEMA
+from data_prep.search_relevance.phrases import PHRASES
 from realm_ext.cli import app
 from realm_ext.prompt import render_messages
 from reward_fns.response import Verdict, render_response
@@ -31,10 +39,14 @@ RESPONSE = render_response("2 and 3\nso 5", [Verdict(True)], "5")
 TEXTS = [message["content"] for message in render_messages(QUESTION, [ROUTE])] + [RESPONSE, "lös 7 ÷ 3\n\n"]
 
 
+def write(texts: list[str], out: Path, size: DemoSize, seed: int = 0) -> None:
+    save_demo_model(*build_demo_model(texts, size, seed), out)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("demo") / "init"
-    build_demo_model(TEXTS * 20, made, SMALL)
+    write(TEXTS * 20, made, SMALL)
     return made
 
 
@@ -71,7 +83,7 @@ def test_the_vocabulary_size_asked_for_is_a_ceiling(tokenizer) -> None:  # type:
     assert len(tokenizer) <= SMALL.vocabulary
 
 
-@pytest.mark.parametrize("text", ["\n", *TAGS, *FIXED_SENTENCES, "<|im_start|>", "<|im_end|>"])
+@pytest.mark.parametrize("text", ["\n", *TAGS, *FIXED_PHRASES, "<|im_start|>", "<|im_end|>"])
 def test_is_one_token(tokenizer, text: str) -> None:  # type: ignore[no-untyped-def]
     assert len(tokenizer.encode(text, add_special_tokens=False)) == 1
 
@@ -135,8 +147,8 @@ def test_verls_sft_path_trains_on_the_response_alone(tokenizer, sft_file: Path) 
 
 def test_weights_come_from_the_seed_alone(folder: Path, tmp_path: Path) -> None:
     torch.rand(3)  # the state of the global generator does not matter
-    build_demo_model(TEXTS * 20, tmp_path / "same", SMALL, seed=0)
-    build_demo_model(TEXTS * 20, tmp_path / "other", SMALL, seed=1)
+    write(TEXTS * 20, tmp_path / "same", SMALL, seed=0)
+    write(TEXTS * 20, tmp_path / "other", SMALL, seed=1)
     first, same, other = weights(folder), weights(tmp_path / "same"), weights(tmp_path / "other")
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not torch.equal(first["model.embed_tokens.weight"], other["model.embed_tokens.weight"])
@@ -147,14 +159,14 @@ def test_the_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     out = tmp_path / "init"
     out.mkdir()
     (out / "left_over.bin").write_text("from an earlier model")
-    build_demo_model(TEXTS, out, SMALL)
+    write(TEXTS, out, SMALL)
     assert not (out / "left_over.bin").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["init"]
 
 
 def test_a_failure_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "init"
-    build_demo_model(TEXTS, out, SMALL)
+    write(TEXTS, out, SMALL)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
 
     def torn(self: object, folder: Path, **_: object) -> None:
@@ -163,7 +175,7 @@ def test_a_failure_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("transformers.Qwen2ForCausalLM.save_pretrained", torn)
     with pytest.raises(OSError, match="no space left"):
-        build_demo_model(TEXTS, out, SMALL, seed=1)
+        write(TEXTS, out, SMALL, seed=1)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -204,3 +216,24 @@ def test_command_refuses_a_width_without_whole_heads(sft_file: Path, tmp_path: P
 
 def test_heads_are_of_32_dimensions_at_the_default_size() -> None:
     assert module.DemoSize.hidden % 32 == 0
+
+
+def test_a_domains_fixed_wording_is_tokens() -> None:
+    _, tokenizer = build_demo_model(TEXTS * 20, SMALL, phrases=PHRASES)
+    assert all(len(tokenizer.encode(phrase, add_special_tokens=False)) == 1 for phrase in PHRASES)
+
+
+def test_command_trains_to_a_lower_loss(sft_file: Path, tmp_path: Path) -> None:
+    options = ["--hidden", "32", "--layers", "1"]
+    for name, steps in (("before", "0"), ("after", "40")):
+        done = CliRunner().invoke(
+            app, ["demo-model", str(sft_file), str(tmp_path / name), "--steps", steps, *options]
+        )
+        assert done.exit_code == 0, done.output
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "after")
+    ids = torch.tensor([tokenizer.encode(RESPONSE, add_special_tokens=False)])
+    losses = [
+        (AutoModelForCausalLM.from_pretrained(tmp_path / name)(input_ids=ids, labels=ids).loss.item())
+        for name in ("before", "after")
+    ]
+    assert losses[1] < losses[0] - 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from data_prep.demo_model import DemoSize, build_demo_model
+from data_prep.demo_model import DemoSize, build_demo_model, save_demo_model
 from eval_tasks.bundled import read_rows
 from eval_tasks.link import SOURCE
 from realm_ext.prompt import render_messages
@@ -25,7 +25,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = read_rows("search_relevance_test.jsonl", "search_relevance", guided=True)
     folder = tmp_path_factory.mktemp("model") / "tiny"
     size = DemoSize(hidden=32, layers=1, intermediate=64, vocabulary=600)
-    build_demo_model((row["question"] for row in rows[:200]), folder, size)
+    save_demo_model(*build_demo_model((row["question"] for row in rows[:200]), size), folder)
     return folder
 
 

@@ -58,7 +58,9 @@ def parse_question(text: str) -> tuple[Query, Ad]:
         region=lines["Region"],
         brand=wanted.get("brand"),
         colour=wanted.get("colour"),
-        limit=_integer(wanted["price"].removeprefix("up to "), "the price limit") if "price" in wanted else None,
+        limit=_integer(wanted["price"].removeprefix("up to "), "the price limit")
+        if "price" in wanted
+        else None,
         new=wanted.get("condition") == "new",
     )
     lacking = {"brand", "colour", "price", "condition"} - has.keys()
