@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from typing import Any
 
 from rich.console import Console
 
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PROGRESS = re.compile(r"(\d+)/(\d+) \[")
 
@@ -148,6 +150,15 @@ def _end_with_parent() -> None:
     """In the child: be sent SIGTERM when this process dies, however it dies. Left running, the command would write
     into the folder beside the one that resumes."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _end_with_parent() -> None:
+    """In the child, before the command: ask Linux for SIGTERM when the parent dies, by SIGKILL too.
+
+    Otherwise a killed quickstart would leave its stage running, and the next one would start it a second time.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _wait(process: subprocess.Popen[bytes], log: Path, start: int, console: Console) -> int:

@@ -66,5 +66,6 @@ def test_a_users_own_parquet_and_reward_run(stack: Stack, trained: Trained) -> N
     assert series["training/global_step"].steps == (1, 2)
     scores = series["critic/score/mean"].values
     assert all(score >= 0.75 and (score * 16) % 1 == 0 for score in scores)
-    assert not [name for name in series if name.startswith(("realm/guided/", "realm/unguided/"))]
+    assert not [name for name in series if name.startswith("realm/guided/")]
+    assert set(series["realm/guided_share"].values) == {0.0}
     assert [name for name in series if name.startswith("val-") and "mine/sums" in name]
