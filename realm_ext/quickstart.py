@@ -105,7 +105,7 @@ def quickstart(
     stages = plan_stages(plan)
     if dry_run:
         for stage in stages:
-            console.print(f"# {stage.name}: {stage.says}", style="dim", highlight=False)
+            console.print(f"# {stage.name}: {stage.says}", style="dim", highlight=False, soft_wrap=True)
             print(shlex.join(stage.command))
         return
     begun = time.time()

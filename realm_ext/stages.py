@@ -85,7 +85,7 @@ def run_stages(stages: Sequence[Stage], run_dir: Path, console: Console) -> list
         done = old and old["command_hash"] == digest and all(path.exists() for path in stage.outputs)
         if old and done and not rerun:
             records.append({**old, "status": "reused"})
-            console.print(f"{title}: already done ({old['seconds']:.0f} s)", style="dim", highlight=False)
+            console.print(f"{title}: already done ({old['seconds']:.0f} s)", style="dim", highlight=False, soft_wrap=True)
         else:
             if not rerun:
                 rerun, before = (
@@ -93,7 +93,7 @@ def run_stages(stages: Sequence[Stage], run_dir: Path, console: Console) -> list
                     {},
                 )  # from here on nothing that was done before counts, even if this is killed
                 write_json(record_path, records)
-            console.print(f"{title}: {stage.says}", style="bold", highlight=False)
+            console.print(f"{title}: {stage.says}", style="bold", highlight=False, soft_wrap=True)
             started = time.time()
             _run(stage, run_dir / "logs" / f"{stage.name}.log", console)
             seconds = time.time() - started

@@ -40,7 +40,7 @@ REQUIRED = {
     "realm_lora": {"data.train_files", "data.val_files"},
     "realm_quickstart": set(),
     "realm_sft": {"data.train_files"},
-    "realm_quickstart_sft": {"data.train_files", "model.path"},
+    "realm_quickstart_sft": set(),
 }
 # Below these verl passes on whatever is there: to the model's config, vLLM, Ray, FSDP.
 OPEN = {
