@@ -30,7 +30,7 @@ from realm_ext.stages import Stage, StageFailedError, run_stages
 TARGET = 0.60
 WARM_UP = 2  # the first steps load and compile things
 QUESTIONS = 16  # a step, as in the recipe
-SFT_STEPS = 100  # enough to answer in the grammar and stop, as in quickstart's RL
+BASE_STEPS = 100  # enough to answer in the grammar and stop, as in quickstart's RL
 PHASES = ("gen", "old_log_prob", "adv", "update_actor", "update_weights")
 STOCK, OURS, GUIDED = "verl sync", "realm_sync, no routes", "realm_sync, all routes"
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -68,20 +68,11 @@ def main() -> None:
 
 
 def preparation(run_dir: Path, steps: int) -> list[Stage]:
-    """Data, the demo model, and enough SFT for answers of a usual length."""
-    data, init, sft = run_dir / "data", run_dir / "init", run_dir / "sft"
+    """Data, and the demo model trained until its answers have a usual length."""
+    data = run_dir / "data"
     realm = (sys.executable, "-m", "realm_ext.cli")
     sizes = ("--n-base", "1600", "--n-sft", "16", "--n-train", str(QUESTIONS * steps), "--n-val", "8")
-    train = (
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"),
-        *("-m", "verl.trainer.sft_trainer", *recipe("realm_quickstart_sft")),
-        f"model.path={init}",
-        f"data.train_files={data / 'base.parquet'}",
-        f"trainer.total_training_steps={SFT_STEPS}",
-        "trainer.experiment_name=sft",
-        f"trainer.default_local_dir={sft}",
-        f"hydra.run.dir={run_dir / 'logs'}",
-    )
+    options = ("--steps", str(BASE_STEPS), "--domain", "search_relevance")
     return [
         Stage(
             "data",
@@ -90,12 +81,12 @@ def preparation(run_dir: Path, steps: int) -> list[Stage]:
             (data / "provenance.json",),
         ),
         Stage(
-            "init",
-            "the demo model",
-            (*realm, "demo-model", str(data / "base.parquet"), str(init)),
-            (init / "config.json",),
+            "base",
+            "the demo model, trained for a minute, so that answers end",
+            (*realm, "demo-model", str(data / "base.parquet"), str(run_dir / "base"), *options),
+            (run_dir / "base" / "config.json",),
+            environment(),
         ),
-        Stage("sft", "a short SFT, so that answers end", train, (model(run_dir),), environment()),
     ]
 
 
@@ -121,7 +112,7 @@ def measurements(run_dir: Path, attempt: Path, steps: int) -> list[Stage]:
             name,
             (
                 *(sys.executable, "-m", "verl.trainer.main_ppo", *recipe("realm_quickstart")),
-                f"actor_rollout_ref.model.path={model(run_dir)}",
+                f"actor_rollout_ref.model.path={run_dir / 'base'}",
                 f"data.train_files={rows}",
                 f"data.val_files={rows}",
                 "data.shuffle=false",
@@ -199,11 +190,6 @@ def add_row(table: Table, name: str, values: Sequence[float]) -> None:
 def recipe(name: str) -> tuple[str, ...]:
     """The options of a verl command that choose one of ReaLM's recipes."""
     return ("--config-path", str(find_folder(Folder.CONFIGS)), "--config-name", name)
-
-
-def model(run_dir: Path) -> Path:
-    """The Hugging Face folder that the SFT stage writes."""
-    return run_dir / "sft" / f"global_step_{SFT_STEPS}" / "huggingface"
 
 
 def folder(name: str) -> str:

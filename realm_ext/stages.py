@@ -22,7 +22,6 @@ from typing import Any
 from rich.console import Console
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PROGRESS = re.compile(r"(\d+)/(\d+) \[")
 
 
@@ -85,7 +84,12 @@ def run_stages(stages: Sequence[Stage], run_dir: Path, console: Console) -> list
         done = old and old["command_hash"] == digest and all(path.exists() for path in stage.outputs)
         if old and done and not rerun:
             records.append({**old, "status": "reused"})
-            console.print(f"{title}: already done ({old['seconds']:.0f} s)", style="dim", highlight=False, soft_wrap=True)
+            console.print(
+                f"{title}: already done ({old['seconds']:.0f} s)",
+                style="dim",
+                highlight=False,
+                soft_wrap=True,
+            )
         else:
             if not rerun:
                 rerun, before = (
@@ -144,12 +148,6 @@ def _run(stage: Stage, log: Path, console: Console) -> None:
     if code or missing:
         what = f"ended with exit code {code}" if code else f"did not write {', '.join(missing)}"
         raise StageFailedError(f"stage {stage.name} {what}.\nLog: {log}\n{_tail(log, start)}")
-
-
-def _end_with_parent() -> None:
-    """In the child: be sent SIGTERM when this process dies, however it dies. Left running, the command would write
-    into the folder beside the one that resumes."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end_with_parent() -> None:

@@ -140,7 +140,7 @@ def base_rows(
     seed: int,
     split: str = "base",
     max_routes: int = 4,
-    guided_share: float = 0.4,
+    guided_share: float = 0.25,
     *,
     exclude: Collection[str] = (),
     on_row: Callable[[], object] | None = None,
@@ -234,8 +234,8 @@ def _unruled(item: Item, rng: random.Random) -> Route:
         readings.append(Finding("brand", "same" if query.brand == ad.brand else "differs"))
     if query.new:
         readings.append(Finding("condition", observe(query, ad, "condition")))
-    brief = rng.random() < 0.5
-    chosen = [rng.choice(readings)] if brief else readings[: rng.randint(2, len(readings))]
+    brief = rng.random() < 0.2
+    chosen = [rng.choice(readings)] if brief else readings
     label = rng.choice(LABELS)
     read = right_route(replace(item, decision=Decision(label, "", tuple(chosen))), "full")
     return Route(

@@ -113,13 +113,17 @@ class Stack:
 
     def end_all(self) -> None:
         """SIGKILL every process that was given this folder as RAY_TMPDIR."""
-        found = [process for process in psutil.process_iter() if self._is_ours(process)]
+        found = self.running()
         for process in found:
             try:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
         psutil.wait_procs(found, timeout=30)
+
+    def running(self) -> list[psutil.Process]:
+        """The processes that were given this folder as RAY_TMPDIR."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
 
     def printed(self, process: "subprocess.Popen[bytes]") -> str:
         """What a command has printed so far on its standard output."""

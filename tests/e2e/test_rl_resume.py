@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,11 @@ def resumed(stack: Stack, data: Path, trained: Trained) -> Resumed:
         stack.wait_for(process, lambda: f"step:{KILLED_AFTER} - " in stack.printed(process), 300)
         os.killpg(process.pid, signal.SIGKILL)
         assert process.wait(60) == -signal.SIGKILL
+        # Ray's own processes are in other groups: left alone, they would go on writing beside the resumed run
+        end = time.monotonic() + 120
+        while still := stack.running():
+            assert time.monotonic() < end, f"outlived the kill: {still}"
+            time.sleep(0.5)
     finally:
         stack.end(process)
     leave_as_killed_while_saving(root)
