@@ -172,7 +172,7 @@ def test_base_rows_know_the_grammar_and_no_rule() -> None:
         assert not any(rule.name in str(row["messages"]) for rule in DOMAIN.rules)
         right += parsed.answer == decide(*parse_question(question_of(row))).label
     assert 0.15 < right / 300 < 0.35, "labels are drawn at random from four"
-    assert 0.3 < sum(n_shown(row) > 0 for row in BASE.rows) / 300 < 0.5
+    assert 0.15 < sum(n_shown(row) > 0 for row in BASE.rows) / 300 < 0.35
 
 
 def test_other_splits_questions_are_left_out_and_counted() -> None:
