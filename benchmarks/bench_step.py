@@ -38,10 +38,9 @@ ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 @dataclass(frozen=True)
 class Measured:
-    """Medians over the steps after the warm-up: seconds of a step and of its phases, tokens of a rollout."""
+    """Medians over the steps after the warm-up: `seconds` of the whole step and of its phases, tokens of a rollout."""
 
-    step: float
-    phases: Mapping[str, float]
+    seconds: Mapping[str, float]
     prompt_tokens: float
     response_tokens: float
 
@@ -152,34 +151,34 @@ def measure(tensorboard: Path) -> Measured:
     series, notes = read_scalars(tensorboard)
     if len(series.get("timing_s/step", Series((), ())).values) <= WARM_UP:
         sys.exit(f"bench_step: {tensorboard} has no step after the first {WARM_UP}: {'; '.join(notes)}")
+    timings = {name: after_warm_up(series, f"timing_s/{name}") for name in ("step", *PHASES)}
+    by_step = zip(timings["step"], *(timings[name] for name in PHASES), strict=True)
+    timings["other"] = [step - sum(phases) for step, *phases in by_step]
     return Measured(
-        step=median(series, "timing_s/step"),
-        phases={name: median(series, f"timing_s/{name}") for name in PHASES},
-        prompt_tokens=median(series, "prompt_length/mean"),
-        response_tokens=median(series, "response_length/mean"),
+        seconds={name: statistics.median(values) for name, values in timings.items()},
+        prompt_tokens=statistics.median(after_warm_up(series, "prompt_length/mean")),
+        response_tokens=statistics.median(after_warm_up(series, "response_length/mean")),
     )
 
 
-def median(series: Mapping[str, Series], name: str) -> float:
-    """The median of a metric over the steps after the warm-up."""
-    return statistics.median(series[name].values[WARM_UP:])
+def after_warm_up(series: Mapping[str, Series], name: str) -> list[float]:
+    """A metric's values, one a step."""
+    return list(series[name].values[WARM_UP:])
 
 
 def report(found: Mapping[str, Measured], console: Console) -> None:
     """Print seconds by phase, tokens, and the ratios to verl's own step."""
     table = Table("median of a step", *found, title="bench_step")
-    for phase in PHASES:
-        add_row(table, f"{phase}, s", [m.phases[phase] for m in found.values()])
-    add_row(table, "other, s", [m.step - sum(m.phases.values()) for m in found.values()])
-    add_row(table, "step, s", [m.step for m in found.values()])
+    for name in (*PHASES, "other", "step"):
+        add_row(table, f"{name}, s", [m.seconds[name] for m in found.values()])
     add_row(table, "prompt tokens", [m.prompt_tokens for m in found.values()])
     add_row(table, "response tokens", [m.response_tokens for m in found.values()])
     console.print(table)
-    stock = found[STOCK].step
-    ratio = found[OURS].step / stock
+    stock = found[STOCK].seconds["step"]
+    ratio = found[OURS].seconds["step"] / stock
     verdict = "met" if ratio <= TARGET else "missed"
     print(f"{OURS} / {STOCK}: {ratio:.2f} (target at most {TARGET:.2f}: {verdict})")
-    print(f"{GUIDED} / {STOCK}: {found[GUIDED].step / stock:.2f} (longer prompts, no target)")
+    print(f"{GUIDED} / {STOCK}: {found[GUIDED].seconds['step'] / stock:.2f} (longer prompts, no target)")
 
 
 def add_row(table: Table, name: str, values: Sequence[float]) -> None:
