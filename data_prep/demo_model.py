@@ -25,7 +25,10 @@ from realm_ext.prompt import GUIDED, UNGUIDED
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 TAGS = ("<think>", "</think>", "<verdicts>", "</verdicts>", "<answer>", "</answer>")
 # Sentences that stand in every prompt are one token each: the demo's compute goes into what differs.
-FIXED_PHRASES = (UNGUIDED.strip("\n"), GUIDED.strip("\n"), "Routes to judge:\nRoute 1\n")
+FIXED_PHRASES = (
+    *(UNGUIDED.strip("\n"), GUIDED.strip("\n"), "Routes to judge:\nRoute 1\n", "\nAnswer:"),
+    *("user", "assistant"),
+)
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -188,21 +191,22 @@ def _tokenised(tokenizer: Any, messages: list[dict[str, str]]) -> dict[str, list
 
 
 def _train_tokenizer(texts: Iterable[str], vocabulary: int, phrases: Sequence[str]) -> Any:
-    """A byte-level BPE with ChatML's special tokens and the grammar's tags as tokens of their own."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
+    """A Qwen2 tokenizer trained on `texts`, with the grammar's tags and `phrases` as tokens of their own.
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
+    Qwen2's own class, because that is what `AutoTokenizer` makes of a saved Qwen2 folder whatever was saved: with
+    another pre-tokenizer here, the `base` checkpoint would be trained on other tokens than everything after it reads.
+    """
+    from tokenizers import AddedToken
+    from transformers import Qwen2Tokenizer
+
+    tokenizer = Qwen2Tokenizer().train_new_from_iterator(
+        texts,
         vocab_size=vocabulary - len(TAGS) - len(phrases),
-        special_tokens=[END_OF_TEXT, TURN_START, TURN_END],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        new_special_tokens=[TURN_START, TURN_END],
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_tokens([AddedToken(text, normalized=False, special=False) for text in (*TAGS, *phrases)])
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=TURN_END, pad_token=END_OF_TEXT)
-    fast.chat_template = CHAT_TEMPLATE
-    return fast
+    tokenizer.eos_token = TURN_END
+    tokenizer.pad_token = END_OF_TEXT
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer

@@ -4,6 +4,8 @@ Serves the demo model alone: a small model on a CPU should spend its time on wha
 """
 
 from reward_fns.domains.search_relevance import DOMAIN
+from reward_fns.domains.search_relevance.catalog import PRICES
+from reward_fns.domains.search_relevance.engine import FINDINGS
 from reward_fns.domains.search_relevance.question import QUESTION
 
 PHRASES: tuple[str, ...] = (
@@ -18,4 +20,6 @@ PHRASES: tuple[str, ...] = (
     ", price up to",
     ", condition",
     *(f" ({rule.name})" for rule in DOMAIN.rules),
+    *(f" {price}" for price in PRICES),  # Qwen's tokenizer splits every number into digits
+    *sorted({f": {value}" for values in FINDINGS.values() for value in values}),
 )

@@ -1,5 +1,6 @@
 """The demo model: what the stack asks of its tokenizer and weights holds, and the folder is whole or not there."""
 
+import unicodedata
 from pathlib import Path
 
 import pyarrow as pa
@@ -94,6 +95,20 @@ def test_tags_are_kept_when_special_tokens_are_skipped(tokenizer) -> None:  # ty
     assert tokenizer.decode(ids, skip_special_tokens=True) == RESPONSE
 
 
+def test_the_saved_folder_reads_text_as_training_did(tmp_path: Path) -> None:
+    """`AutoTokenizer` makes its own pre-tokenizer for a Qwen2 folder; `base` must be trained with the same."""
+    model, trained_with = build_demo_model(TEXTS * 20, SMALL, phrases=PHRASES)
+    save_demo_model(model, trained_with, tmp_path / "m")
+    loaded = AutoTokenizer.from_pretrained(tmp_path / "m")
+    text = "\n".join([*TEXTS, "Query: boots, price up to 40\n10. price: 120 / 40: over (Over limit)"])
+    assert loaded.encode(text) == trained_with.encode(text)
+    assert loaded.special_tokens_map == trained_with.special_tokens_map
+    turn = [{"role": "user", "content": text}]
+    assert loaded.apply_chat_template(turn, tokenize=False) == trained_with.apply_chat_template(
+        turn, tokenize=False
+    )
+
+
 def test_config_ends_and_pads_as_the_tokenizer(folder: Path, tokenizer) -> None:  # type: ignore[no-untyped-def]
     config = AutoModelForCausalLM.from_pretrained(folder).config
     assert config.eos_token_id == tokenizer.eos_token_id == tokenizer.convert_tokens_to_ids("<|im_end|>")
@@ -108,7 +123,7 @@ def test_config_ends_and_pads_as_the_tokenizer(folder: Path, tokenizer) -> None:
 @given(text=st.text(max_size=60))
 def test_any_text_survives_tokens(tokenizer, text: str) -> None:  # type: ignore[no-untyped-def]
     ids = tokenizer.encode(text, add_special_tokens=False)
-    assert tokenizer.decode(ids) == text
+    assert tokenizer.decode(ids) == unicodedata.normalize("NFC", text)  # Qwen's tokenizers normalise
 
 
 def test_chat_template_is_chatml_without_a_system_prompt(tokenizer) -> None:  # type: ignore[no-untyped-def]
