@@ -40,7 +40,7 @@ class DemoSize:
     """The shape of the demo model; heads are of 32 dimensions, the smallest that vLLM's CPU attention takes."""
 
     hidden: int = 96
-    layers: int = 4
+    layers: int = 3  # too shallow to see a label at a glance, deep enough to reason to it step by step
     intermediate: int = 288
     vocabulary: int = 1024
     positions: int = 1024
@@ -100,7 +100,7 @@ def train_base(model: Any, tokenizer: Any, parquet: Path, steps: int, seed: int 
             output_dir=scratch,
             max_steps=steps,
             per_device_train_batch_size=16,
-            learning_rate=3e-3,
+            learning_rate=4e-3,
             lr_scheduler_type="cosine_with_min_lr",
             lr_scheduler_kwargs={"min_lr_rate": 0.1},
             warmup_steps=30,

@@ -12,11 +12,11 @@ from typing import Any
 
 from data_prep.schema import content_uid, rl_row, sft_row
 from data_prep.search_relevance.expert import cited_rules, right_route, with_names
-from data_prep.search_relevance.generator import Item, make_item
+from data_prep.search_relevance.generator import READING_SHARES, RULE_SHARES, Item, make_item
 from data_prep.search_relevance.route_sets import compose_routes
 from realm_ext.prompt import render_messages
 from reward_fns.domains.search_relevance import DOMAIN
-from reward_fns.domains.search_relevance.engine import FINDINGS, LABELS, Decision, Finding, decide, observe
+from reward_fns.domains.search_relevance.engine import LABELS, Decision, Finding, decide, observe
 from reward_fns.domains.search_relevance.question import parse_question
 from reward_fns.response import Verdict, render_response
 from reward_fns.routes import Route
@@ -35,7 +35,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class DistilOptions:
-    """Shares of the SFT rows, each in [0, 1]: short chains, contrast rows, prompts that keep the rules."""
+    """Shares, each in [0, 1]: short chains among bare questions, contrast rows, prompts that keep the rules."""
 
     brief_share: float = 0.6
     contrast_share: float = 0.3
@@ -60,6 +60,7 @@ def make_rows(
     make: RowMaker,
     exclude: Collection[str] = (),
     on_row: Callable[[], object] | None = None,
+    shares: Mapping[str, int] = RULE_SHARES,
 ) -> Batch:
     """The first `n` rows that `make(index, item)` gives for new questions; a text is a reason to drop.
 
@@ -72,7 +73,7 @@ def make_rows(
     for index in range(n * _SURPLUS):
         if len(rows) == n:
             break
-        item = make_item(seed, split, index)
+        item = make_item(seed, split, index, shares)
         question = item.question
         if question in exclude or question in questions:
             dropped["question of another split" if question in exclude else "question repeated"] += 1
@@ -145,10 +146,10 @@ def base_rows(
     exclude: Collection[str] = (),
     on_row: Callable[[], object] | None = None,
 ) -> Batch:
-    """`n` rows of `SFT_SCHEMA` that teach the grammar and how to read a question, but not one rule.
+    """`n` rows of `SFT_SCHEMA` that teach the grammar, the catalogue and how to read a question, but not one rule.
 
-    Plain attributes are read truly; what needs the catalogue, every verdict and every label is drawn at
-    random, in the routes too.
+    Each check is read truly; every verdict and every label is drawn at random, in the routes too, and which
+    checks matter, in which order and when to stop is left open.
     """
 
     def make(index: int, item: Item) -> dict[str, Any]:
@@ -161,7 +162,7 @@ def base_rows(
         ]
         return _sft(item, _unruled(item, rng), routes, verdicts)
 
-    return make_rows(n, seed, split, make, exclude, on_row)
+    return make_rows(n, seed, split, make, exclude, on_row, READING_SHARES)
 
 
 def teach(question: str, style: str) -> Route:
@@ -191,8 +192,10 @@ def rules_text() -> str:
 
 def _distilled(item: Item, options: DistilOptions, seed: int, split: str, index: int) -> dict[str, Any] | str:
     rng = _rng("distil", seed, split, index)
-    style = "brief" if rng.random() < options.brief_share else "full"
+    brief = rng.random() < options.brief_share
     contrast = rng.random() < options.contrast_share
+    # Who judges routes has made every check; a bare question is often answered in haste.
+    style = "brief" if brief and not contrast else "full"
     keep_rules = rng.random() < options.keep_rules
     chain = teach(item.question, style)
     if reason := refusal(item, chain):
@@ -209,8 +212,11 @@ def _distilled(item: Item, options: DistilOptions, seed: int, split: str, index:
 def _sft(
     item: Item, chain: Route, routes: Sequence[Route], verdicts: Sequence[Verdict], before: str = ""
 ) -> dict[str, Any]:
-    """A chain as an SFT row, in the prompt and the grammar of RL and evaluation."""
-    think = "\n".join(f"{number}. {step}" for number, step in enumerate(chain.steps, start=1))
+    """A chain as an SFT row, in the prompt and the grammar of RL and evaluation; haste does not number its steps."""
+    think = "\n".join(
+        step if chain.source.endswith("brief") else f"{number}. {step}"
+        for number, step in enumerate(chain.steps, start=1)
+    )
     return sft_row(
         render_messages([{"role": "user", "content": before + item.question}], routes),
         render_response(think, verdicts, chain.answer),
@@ -221,19 +227,15 @@ def _sft(
 
 
 def _unruled(item: Item, rng: random.Random) -> Route:
-    """A chain by someone who can read but knows no rule: some readings in order, any label."""
+    """A chain by someone who can read and knows the catalogue, but no rule: some readings in order, any label."""
     query, ad = item.query, item.ad
-    readings = [Finding("region", observe(query, ad, "region")), _guess("type", rng)]
-    if query.brand and rng.random() < 0.3:
-        readings.append(_guess("lock", rng))
-    if query.limit is not None:
-        readings.append(Finding("price", "over" if ad.price > query.limit else "within"))
-    if query.colour:
-        readings.append(Finding("colour", "same" if query.colour == ad.colour else "differs"))
-    if query.brand:
-        readings.append(Finding("brand", "same" if query.brand == ad.brand else "differs"))
-    if query.new:
-        readings.append(Finding("condition", observe(query, ad, "condition")))
+    checks = ["region", "type"]
+    checks += ["lock"] if query.brand and rng.random() < 0.3 else []
+    checks += ["price"] if query.limit is not None else []
+    checks += ["colour"] if query.colour else []
+    checks += ["brand"] if query.brand else []
+    checks += ["condition"] if query.new else []
+    readings = [Finding(check, _read(item, check)) for check in checks]
     brief = rng.random() < 0.2
     chosen = [rng.choice(readings)] if brief else readings
     label = rng.choice(LABELS)
@@ -243,8 +245,10 @@ def _unruled(item: Item, rng: random.Random) -> Route:
     )
 
 
-def _guess(check: str, rng: random.Random) -> Finding:
-    return Finding(check, rng.choice(FINDINGS[check]))
+def _read(item: Item, check: str) -> str:
+    """What the catalogue and the question say of one check; that colour can be the product is a rule (R6)."""
+    found = observe(item.query, item.ad, check)
+    return "differs" if found == "functional" else found
 
 
 def _rng(purpose: str, seed: int, split: str, index: int) -> random.Random:

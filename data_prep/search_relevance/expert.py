@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from data_prep.search_relevance.generator import Item
 from reward_fns.domains.search_relevance import DOMAIN
+from reward_fns.domains.search_relevance.catalog import FAMILY_OF
 from reward_fns.domains.search_relevance.engine import FINDINGS, Ad, Finding, Query, conclude, observe, walk
 from reward_fns.routes import Route
 
@@ -101,7 +102,7 @@ def _step(query: Query, ad: Ad, finding: Finding) -> str:
     """One check in words: what was asked, what the ad has, what follows."""
     asked, has = {
         "region": (query.region, " ".join(ad.ships_to)),
-        "type": (query.type, ad.type),
+        "type": tuple(f"{FAMILY_OF[kind].name} {kind}" for kind in (query.type, ad.type)),
         "lock": (query.brand, ad.brand),
         "price": (query.limit, ad.price),
         "colour": (query.colour, ad.colour),

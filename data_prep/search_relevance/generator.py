@@ -6,6 +6,7 @@ each rule of the long tail its share; the labels then have shares of 22 to 32%.
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reward_fns.domains.search_relevance.catalog import (
@@ -23,19 +24,21 @@ from reward_fns.domains.search_relevance.question import render_question
 
 # How often each rule decides a question, in percent.
 RULE_SHARES: dict[str, int] = {
-    "R1": 7,
-    "R2": 9,
-    "R3": 6,
-    "R4": 22,
-    "R5": 5,
-    "R6": 5,
-    "R7": 7,
-    "R8": 6,
-    "R9": 5,
-    "R10": 5,
-    "R11": 5,
-    "R12": 18,
+    "R1": 8,
+    "R2": 7,
+    "R3": 7,
+    "R4": 16,
+    "R5": 7,
+    "R6": 7,
+    "R7": 8,
+    "R8": 8,
+    "R9": 7,
+    "R10": 7,
+    "R11": 6,
+    "R12": 12,
 }
+# The same for text to learn reading from: kinds of product pairs and regions come about equally often.
+READING_SHARES: dict[str, int] = RULE_SHARES | {"R1": 20, "R2": 25, "R4": 12, "R11": 30, "R12": 8}
 LONG_TAIL = frozenset({"R3", "R5", "R6", "R9", "R10"})
 _MAX_DRAWS = 10_000
 
@@ -54,10 +57,10 @@ class Item:
         return render_question(self.query, self.ad)
 
 
-def make_item(seed: int, split: str, index: int) -> Item:
+def make_item(seed: int, split: str, index: int, shares: Mapping[str, int] = RULE_SHARES) -> Item:
     """The question at (seed, split, index); the same each time, on every machine."""
     rng = random.Random(f"search_relevance/{seed}/{split}/{index}")
-    rule = rng.choices(list(RULE_SHARES), weights=list(RULE_SHARES.values()))[0]
+    rule = rng.choices(list(shares), weights=list(shares.values()))[0]
     for _ in range(_MAX_DRAWS):
         query, ad = _draw(rng, rule)
         decision = decide(query, ad)

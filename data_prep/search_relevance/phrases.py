@@ -14,6 +14,7 @@ PHRASES: tuple[str, ...] = (
     "\nRegion:",
     "\nAd:",
     "\nShips to:",
+    ", category",
     ", brand",
     ", colour",
     ", price",

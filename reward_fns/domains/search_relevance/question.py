@@ -11,8 +11,8 @@ QUESTION = "Is the ad Exact, Substitute, Complement or Irrelevant?"
 
 
 def render_query(query: Query) -> str:
-    """What is asked, as a query parser gives it, e.g. `boots, brand norvik, price up to 80`."""
-    parts = [query.type]
+    """What is asked, as a query parser gives it, e.g. `boots, category footwear, price up to 80`."""
+    parts = [query.type, f"category {FAMILY_OF[query.type].name}"]
     parts += [f"brand {query.brand}"] if query.brand else []
     parts += [f"colour {query.colour}"] if query.colour else []
     parts += [f"price up to {query.limit}"] if query.limit is not None else []
@@ -23,7 +23,10 @@ def render_query(query: Query) -> str:
 def render_ad(ad: Ad) -> str:
     """The ad's title and attributes in one line."""
     condition = "used" if ad.used else "new"
-    return f"{ad.type}, brand {ad.brand}, colour {ad.colour}, price {ad.price}, condition {condition}"
+    return (
+        f"{ad.type}, category {FAMILY_OF[ad.type].name}, brand {ad.brand}, colour {ad.colour}, "
+        f"price {ad.price}, condition {condition}"
+    )
 
 
 def render_question(query: Query, ad: Ad) -> str:
@@ -63,7 +66,7 @@ def parse_question(text: str) -> tuple[Query, Ad]:
         else None,
         new=wanted.get("condition") == "new",
     )
-    lacking = {"brand", "colour", "price", "condition"} - has.keys()
+    lacking = {"category", "brand", "colour", "price", "condition"} - has.keys()
     if lacking:
         raise ValueError(f"the ad lacks {', '.join(sorted(lacking))}: {lines['Ad']!r}")
     for value, known in (
@@ -75,6 +78,9 @@ def parse_question(text: str) -> tuple[Query, Ad]:
     ):
         if value not in known:
             raise ValueError(f"unknown value {value!r} in the question; known: {', '.join(known)}")
+    for kind, category in ((asked, wanted.get("category")), (offered, has["category"])):
+        if category != FAMILY_OF[kind].name:
+            raise ValueError(f"{kind!r} is of the category {FAMILY_OF[kind].name!r}, not {category!r}")
     ad = Ad(
         type=offered,
         brand=has["brand"],
