@@ -20,9 +20,9 @@ A_LINE = re.compile(r"^[ \t]*A:[ \t]*(.*)$", re.MULTILINE)
 """`A: 18`, as GSM8K's model solutions end; no form of domains in which A is an option."""
 
 _SAID = re.compile(
-    r"\b(?:the|my) (?:final |correct )?(?:answer|option|choice) (?:is|=)[ \t]*:?[ \t]*([^\n]*)", re.IGNORECASE
+    r"\b(?:the|my) (?:final |correct )?(?:answer|option|choice) (?:is|=)[ \t]*:?[ \t]*", re.IGNORECASE
 )
-_SENTENCE_END = re.compile(r"\.(?:\s|$)")
+_SENTENCE_END = re.compile(r"\.(?:\s|$)|\n")
 _BRACE = re.compile(r"\\f?boxed[ \t]{0,4}\{|\\.|[{}]", re.DOTALL)
 _BOX = re.compile(r"\\f?boxed[ \t]{0,4}\{")
 
@@ -111,10 +111,13 @@ def _marked(pattern: re.Pattern[str], text: str) -> list[Span]:
 
 
 def _said(text: str) -> list[Span]:
+    """What follows each "the answer is", up to the end of the sentence or the next of them."""
+    markers = list(_SAID.finditer(text))
     spans = []
-    for match in _SAID.finditer(text):
-        said = _SENTENCE_END.split(match[1], maxsplit=1)[0]
-        spans.append(Span(said, match.start(), match.start(1) + len(said)))
+    for i, marker in enumerate(markers):
+        end = markers[i + 1].start() if i + 1 < len(markers) else len(text)
+        said = _SENTENCE_END.split(text[marker.end() : end], maxsplit=1)[0]
+        spans.append(Span(said, marker.start(), marker.end() + len(said)))
     return spans
 
 

@@ -50,6 +50,8 @@ def test_boxes() -> None:
         ("it is not \\boxed{alpha}", None),
         ("maybe \\boxed{alpha}", None),
         ("the answer is not alpha", None),
+        ("the answer is alpha. the answer is beta", None),
+        ("the answer is beta, no, the answer is alpha", None),
         ("\\boxed{alpha} / \\boxed{alpha}", None),
         ("\\boxed{alpha} " * (MAX_CANDIDATES + 1), None),
         ("", None),
