@@ -26,7 +26,7 @@ _LETTER_LIST = re.compile(
     rf"[{LETTERS}{LETTERS.lower()}][\W_]*"
 )
 _HEDGE = re.compile(
-    rf"\?|\b(?:maybe|perhaps|possibly|probably|not sure|either)\b|\(({'|'.join(LETTERS)})\)", re.I
+    rf"\?|\b(?:maybe|perhaps|possibly|probably|not sure|either)\b|\(({'|'.join(LETTERS)})\)", re.IGNORECASE
 )
 
 

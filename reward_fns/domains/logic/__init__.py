@@ -30,8 +30,22 @@ MAX_ANSWER_CHARS = 1_000
 _BRACKETS = re.compile(r"[\s()\[\]{}<>]+")
 _SEPARATORS = re.compile(r"[\s,;]+")
 _QUOTES = " \t\n*_`\"'“”‘’.,;:!"
-_HEDGES = frozenset("or either maybe perhaps possibly probably unsure guess alternatively versus vs".split())
-_DENIALS = frozenset("wrong incorrect false never nope unlikely ish".split())
+_HEDGES = frozenset(
+    [
+        "or",
+        "either",
+        "maybe",
+        "perhaps",
+        "possibly",
+        "probably",
+        "unsure",
+        "guess",
+        "alternatively",
+        "versus",
+        "vs",
+    ]
+)
+_DENIALS = frozenset(["wrong", "incorrect", "false", "never", "nope", "unlikely", "ish"])
 _SHORT = 6
 """Up to so many words, a hedging word among them makes the text unreadable; longer ones are word lists."""
 

@@ -26,7 +26,7 @@ _SCALE_LETTERS = {
 }
 _ABOUT = re.compile(r"(?:about|approximately|approx\.?|around|roughly|[~≈]) ?", re.IGNORECASE)
 _LETTER = re.compile(
-    rf"(?<=[0-9]) ?({'|'.join(sorted(_SCALE_LETTERS, key=len, reverse=True))})(?![A-Za-z])", re.I
+    rf"(?<=[0-9]) ?({'|'.join(sorted(_SCALE_LETTERS, key=len, reverse=True))})(?![A-Za-z])", re.IGNORECASE
 )
 _NEGATIVE = re.compile(
     r"(?P<before>[$€£¥₹]?) ?\( ?(?P<inner>[$€£¥₹]? ?[0-9.][^()+-]*?) ?\)(?P<after>(?: ?%| [A-Za-z ]+)?)"
@@ -34,7 +34,7 @@ _NEGATIVE = re.compile(
 _POINTS = re.compile(r"(?:basis points?|bps|bp)\Z", re.IGNORECASE)
 _PERCENT_POINTS = re.compile(r"(?:percentage points?|per cent|percents?|pp)\Z", re.IGNORECASE)
 _ROUNDED = re.compile(
-    rf"[0-9]?\.[0-9]|%|percent|{'|'.join(SCALES)}|[0-9] ?(?:{'|'.join(_SCALE_LETTERS)})\b", re.I
+    rf"[0-9]?\.[0-9]|%|percent|{'|'.join(SCALES)}|[0-9] ?(?:{'|'.join(_SCALE_LETTERS)})\b", re.IGNORECASE
 )
 _DENIALS = frozenset(
     ["wrong", "incorrect", "false", "never", "nope", "unlikely", "maybe", "perhaps", "probably", "possibly"]
