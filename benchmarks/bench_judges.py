@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reward_fns.domains import get
+from reward_fns.domains import Domain, get
 from reward_fns.mrpv import measured_guess_rates, measured_right_share, score_response
 from reward_fns.response import Response, Verdict
 from reward_fns.routes import Route
@@ -46,6 +46,18 @@ class Cell:
     def z(self) -> float:
         """Standard errors off 0."""
         return 0.0 if self.mean == 0 else abs(self.mean) / self.error if self.error else math.inf
+
+
+class Kinds(Domain):
+    """The answers of the simulation: they name a kind of trace, and are compared as they are."""
+
+    name = "kinds"
+
+    def extract(self, answer_text: str) -> str | None:
+        return answer_text
+
+    def equivalent(self, prediction: str, gold: str) -> bool:
+        return prediction == gold
 
 
 Cells = Mapping[tuple[str, str, int, str], Cell]
@@ -138,7 +150,7 @@ def best_answer(shown: Sequence[Route], verdicts: Sequence[Verdict]) -> str:
 
 def simulate(traces: Sequence[Route], n_sets: int, seed: int = 0) -> Cells:
     """Judge and score `n_sets` sets, spread evenly over mixes and set sizes."""
-    domain = get("logic")
+    domain = Kinds()
     earned: defaultdict[tuple[str, str, int, str], list[float]] = defaultdict(list)
     per_mix = n_sets // len(MIXES)
     for name, mix in MIXES.items():
