@@ -44,6 +44,10 @@ MAX_ANSWERS = 8
 """More different `<answer>` blocks than this are not compared with each other: that is no answer."""
 
 
+MIN_PASTED_CHARS = 20
+"""A step that is longer than its route's answer by this much is recognised where an answer pastes it."""
+
+
 class Reason(IntEnum):
     """Why `outcome` is what it is."""
 
@@ -115,7 +119,7 @@ def score_response(
         right_share: share of right routes among shown, undisputed ones (see `measured_right_share`).
         guess_rates: see `measured_guess_rates`; None: nothing is known, each step is as likely.
     """
-    prediction, unread = read_answer(response, domain)
+    prediction, unread = read_answer(response, domain, shown)
     if prediction is None:
         reason = unread or Reason.UNREADABLE_ANSWER
     else:
@@ -137,10 +141,13 @@ def score_response(
     )
 
 
-def read_answer(response: Response, domain: Domain) -> tuple[str | None, Reason | None]:
+def read_answer(
+    response: Response, domain: Domain, shown: Sequence[Route] = ()
+) -> tuple[str | None, Reason | None]:
     """The one canonical answer of a response and None, or None and why there is no answer.
 
-    Several `<answer>` blocks count as one answer when the domain says that they agree.
+    Several `<answer>` blocks count as one answer when the domain says that they agree. A block that pastes a step
+    of a shown route gives no answer: what it says was copied.
     """
     if not response.answers:
         for code, reason in (("too_long", Reason.TOO_LONG), ("unclosed_answer", Reason.UNCLOSED_ANSWER)):
@@ -151,7 +158,7 @@ def read_answer(response: Response, domain: Domain) -> tuple[str | None, Reason 
         return None, Reason.SEVERAL_ANSWERS
     read = [domain.extract(text) for text in response.answers]
     last = read[-1]
-    if last is None:
+    if last is None or any(_pastes_step(text, shown) for text in response.answers):
         return None, Reason.UNREADABLE_ANSWER
     if any(other is None or not domain.equivalent(other, last) for other in read[:-1]):
         return None, Reason.SEVERAL_ANSWERS
@@ -314,6 +321,18 @@ def _route_values(right_share: float) -> tuple[float, float]:
         rare = 1 / (2 * (1 - high))
         return rare * (1 - right_share) / right_share, rare
     return 1 / (2 * right_share), 1 / (2 * (1 - right_share))
+
+
+def _pastes_step(text: str, shown: Sequence[Route]) -> bool:
+    """Whether an answer holds a whole step of a shown route, blanks aside; steps that are the answer do not count."""
+    if len(text) < MIN_PASTED_CHARS:
+        return False
+    text = " ".join(text.split())
+    return any(
+        len(step) >= MIN_PASTED_CHARS + len(route.answer) and " ".join(step.split()) in text
+        for route in shown
+        for step in route.steps
+    )
 
 
 def _credited(raw: float | None, consistent: bool | None) -> float | None:

@@ -15,10 +15,8 @@ from importlib.resources import files
 from typing import Any, ClassVar
 
 from reward_fns.domains.base import Domain, Rule, rules_from_yaml
-from reward_fns.domains.choice.letters import LETTERS, bare, read_letter, split_option
+from reward_fns.domains.choice.letters import LETTERS, MAX_CHARS, bare, read_letter, split_option
 from reward_fns.domains.final_answer import final_answer
-
-MAX_ANSWER_CHARS = 300
 
 _OPTION_LINE = re.compile(rf"^[ \t]*(?:\(([{LETTERS}])\)|([{LETTERS}])[.:)])[ \t]", re.MULTILINE)
 _LETTER_LIST = re.compile(
@@ -69,7 +67,7 @@ class ChoiceDomain(Domain):
 
 def _canonical(text: str) -> str | None:
     text = text.strip()
-    if not text or len(text) > MAX_ANSWER_CHARS:
+    if not text or len(text) > MAX_CHARS:
         return None
     letter = read_letter(text)
     if letter is not None:

@@ -11,6 +11,8 @@ import re
 from reward_fns.answers import clean
 
 LETTERS = "ABCDEFGHIJ"
+MAX_CHARS = 300
+"""A longer text names no option."""
 
 _QUOTES = " \t\n*_`\"'“”‘’."
 _LETTER = rf"[{LETTERS}{LETTERS.lower()}]"
@@ -29,7 +31,7 @@ _NAMED = re.compile(
 )
 _RETRACTED = re.compile(
     r"(?:or|nor|but)\b|[/&|,;?]"
-    r"|(?:not|never)\W*\Z"
+    r"|(?:not|never|wrong)\W*\Z"
     r"|(?:is|was|isn't|wasn't|are|seems|looks)\b.*\b(?:not|n't|wrong|incorrect|false|out|excluded)\b"
     r"|.*(?:\?\W*\Z|\b(?:not sure|unsure|i guess|maybe|perhaps|possibly|probably|alternatively)\b)"
     r"|.*[(,;.] ?(?:not|no|wrong|incorrect|or not)\W*\Z",
@@ -39,6 +41,8 @@ _RETRACTED = re.compile(
 
 def read_letter(text: str) -> str | None:
     """The one option that a text names, upper case; None where it names none, several, or hedges."""
+    if len(text) > MAX_CHARS:
+        return None
     cleaned = bare(text)
     alone = _ALONE.fullmatch(cleaned)
     if alone:
