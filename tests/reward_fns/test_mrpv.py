@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from reward_fns.domains.math import DOMAIN
 from reward_fns.mrpv import (
     Weights,
-    measured_guess_rates,
     check_weights,
     decisive_credit,
     is_consistent,
+    measured_guess_rates,
     measured_right_share,
     process_range,
     score_response,
