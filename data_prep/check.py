@@ -131,9 +131,10 @@ def _describe_routes(banks: Sequence[Sequence[Route]]) -> list[str]:
     sizes = sorted(len(bank) for bank in filled)
     routes = [route for bank in filled for route in bank]
     kinds = Counter(_kind([route.label for route in bank if not route.disputed]) for bank in filled)
+    disputed = sum(route.disputed for route in routes)
     lines = [
-        f"  routes: {len(routes)} in {len(filled)} rows, {sizes[0]} to {sizes[-1]} each, "
-        f"{sum(route.disputed for route in routes)} disputed; share of right ones {share:.3f}",
+        f"  routes: {len(routes)} in {len(filled)} rows, {sizes[0]} to {sizes[-1]} each, {disputed} disputed",
+        f"  share of right routes: {share:.3f}",
         "  banks: " + ", ".join(f"{kind} {count / len(filled):.0%}" for kind, count in sorted(kinds.items())),
     ]
     located = [r for r in routes if not r.label and not r.disputed and r.first_error is not None]
