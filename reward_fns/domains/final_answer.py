@@ -66,13 +66,24 @@ def final_answer(
         contradicts: whether two canonical answers are surely different.
         lines: the marked lines that count, strongest first.
     """
-    found = [
-        candidates
-        for candidates in (boxes(text), *(_marked(pattern, text) for pattern in lines), _said(text))
-        if candidates
-    ]
-    if not found:
-        return read(text)
+    found = _forms(text, lines)
+    answer = _agreed(text, found, read, same, contradicts) if found else read(text)
+    return None if answer is None or _forms(answer, lines) else answer
+
+
+def _forms(text: str, lines: tuple[re.Pattern[str], ...]) -> list[list[Span]]:
+    """The candidates of each form that occurs, strongest form first."""
+    forms = (boxes(text), *(_marked(pattern, text) for pattern in lines), _said(text))
+    return [candidates for candidates in forms if candidates]
+
+
+def _agreed(
+    text: str,
+    found: list[list[Span]],
+    read: Callable[[str], str | None],
+    same: Callable[[str, str], bool],
+    contradicts: Callable[[str, str], bool],
+) -> str | None:
     if any(len(candidates) > MAX_CANDIDATES for candidates in found):
         return None
     deciding, *weaker = found

@@ -74,7 +74,8 @@ def _canonical(text: str) -> str | None:
         return letter
     if "\n" in text or split_option(text) or _LETTER_LIST.fullmatch(text) or _HEDGE.search(text):
         return None
-    return _words(text) or None
+    words = _words(text)
+    return words if words and _words(words) == words else None
 
 
 def _words(text: str) -> str:

@@ -27,6 +27,8 @@ from reward_fns.numbers import read_number, render_number
 MAX_ANSWER_CHARS = 1_000
 """A list of forty long words; more is no answer."""
 
+MAX_READINGS = 4
+
 _BRACKETS = re.compile(r"[\s()\[\]{}<>]+")
 _SEPARATORS = re.compile(r"[\s,;]+")
 _QUOTES = " \t\n*_`\"'“”‘’.,;:!"
@@ -68,16 +70,22 @@ class LogicDomain(Domain):
 
 
 def _canonical(text: str) -> str | None:
+    """The canonical text of one answer: what reading does not change any more."""
+    for _ in range(MAX_READINGS):
+        read = _read(text)
+        if read is None or read == text:
+            return read
+        text = read
+    return None
+
+
+def _read(text: str) -> str | None:
     text = text.strip()
     if not text or len(text) > MAX_ANSWER_CHARS:
         return None
     if _BRACKETS.fullmatch(text):
         return "".join(text.split())
-    one = _one_thing(text)
-    if one is not None:
-        return one
-    words = _words(clean(text.strip(_QUOTES)))
-    return None if words is None else _one_thing(words) or words
+    return _one_thing(text) or _words(clean(text.strip(_QUOTES)))
 
 
 def _one_thing(text: str) -> str | None:

@@ -56,7 +56,10 @@ def _canonical(text: str) -> str | None:
     if word in _WORDS:
         return word
     amount = read_amount(text)
-    return None if amount is None else render_amount(amount)
+    if amount is None:
+        return None
+    rendered = render_amount(amount)
+    return rendered if read_amount(rendered) == amount else None
 
 
 def _same(prediction: str, wanted: str, tolerance: Fraction = Fraction(0)) -> bool:

@@ -103,5 +103,5 @@ def test_every_bbh_gold_scores_one_and_every_other_option_none(shared_data: Path
                 result = compute_score("realm/choice", f"<answer> {text} </answer>", gold)
                 assert result["outcome"] == float(right), (text, gold)
         for text in ("\n".join(options), " ".join(options), " or ".join(option[:3] for option in options)):
-            assert compute_score("realm/choice", f"<answer> {text} </answer>", gold)["score"] <= 0.05
+            assert float(compute_score("realm/choice", f"<answer> {text} </answer>", gold)["score"]) <= 0.05
     assert len(examples) > 100
