@@ -189,7 +189,7 @@ def _complete_reward(config: DictConfig, realm: RealmConfig, data: DataReport, s
     if share is not None:
         kwargs["right_share"] = share
     if data.guess_rates:
-        kwargs.setdefault("guess_rates", {str(steps): rate for steps, rate in data.guess_rates.items()})
+        kwargs.setdefault("guess_rates", {str(n): list(rates) for n, rates in data.guess_rates.items()})
     with open_dict(config.reward.custom_reward_function):
         config.reward.custom_reward_function.reward_kwargs = kwargs
 

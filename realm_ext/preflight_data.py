@@ -18,7 +18,7 @@ from realm_ext.config import RealmConfig
 from realm_ext.exposure import REGIMES
 from realm_ext.prompt import render_messages
 from reward_fns.domains import domain_of
-from reward_fns.mrpv import best_guess_rates, measured_right_share
+from reward_fns.mrpv import measured_guess_rates, measured_right_share
 from reward_fns.routes import Route, routes_from
 
 MAX_TOKENISED = 5000
@@ -36,7 +36,7 @@ class DataReport:
     has_realm_agent: bool = False
     has_routes: bool = False
     right_share: float | None = None
-    guess_rates: dict[int, float] = field(default_factory=dict)
+    guess_rates: dict[int, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def read_data(config: DictConfig, realm: RealmConfig, *, with_lengths: bool) -> 
     limit = config.data.get("train_max_samples", -1)
     report.n_train_rows = min(n_train, limit) if n_train and limit and limit > 0 else n_train
     report.right_share = measured_right_share(banks)
-    report.guess_rates = best_guess_rates(route for bank in banks for route in bank)
+    report.guess_rates = measured_guess_rates(route for bank in banks for route in bank)
     if with_lengths and rows:
         _check_lengths(config, rows, report)
     return report

@@ -6,7 +6,7 @@ Serves the section "MRPV" of the design. The parts: `response` reads the text, `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reward_fns import domains as _domains
@@ -31,7 +31,7 @@ def compute_score(
     w_decisive: float = 0.2,
     w_format: float = 0.05,
     right_share: float = 0.5,
-    guess_rates: Mapping[int, float] | None = None,
+    guess_rates: Mapping[Any, Sequence[float]] | None = None,
     domains: str | Iterable[str] | None = None,
     reward_router_address: str | None = None,
     reward_model_tokenizer: Any = None,
@@ -49,7 +49,7 @@ def compute_score(
             absent or empty: unguided), `exposure`. Other keys are ignored.
         w_outcome, w_verdict, w_decisive, w_format: weights; `mrpv.check_weights` says which are sound.
         right_share: share of right routes in the bank.
-        guess_rates: see `mrpv.score_response`.
+        guess_rates: see `mrpv.measured_guess_rates`; keys may be texts, as in a config.
         domains: modules of further domains, `package.module` or `package.module:NAME`.
         reward_router_address, reward_model_tokenizer: verl adds them when a reward model runs beside; unused.
 
@@ -77,7 +77,7 @@ def compute_score(
         gold,
         domain,
         right_share=right_share,
-        guess_rates={int(k): float(v) for k, v in guess_rates.items()} if guess_rates else None,
+        guess_rates=None if guess_rates is None else _rates(shown, guess_rates),
     )
     weights = Weights(w_outcome, w_verdict, w_decisive, w_format)
     return {
@@ -111,6 +111,12 @@ def _shown_routes(extra_info: Mapping[str, Any] | None) -> tuple[tuple[Route, ..
         return tuple(route_at(routes, index) for index in indexes), False
     except ValueError:
         return (), True
+
+
+def _rates(shown: Sequence[Route], rates: Mapping[Any, Sequence[float]]) -> dict[int, Sequence[float]]:
+    """The guess rates of the shown routes' lengths."""
+    lengths = {len(route.steps) for route in shown}
+    return {n: rates[key] for n in lengths for key in (n, str(n)) if key in rates}
 
 
 def _loggable(text: str) -> str:

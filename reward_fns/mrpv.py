@@ -1,14 +1,17 @@
 """MRPV scoring: a parsed response becomes reward components, each with a fixed meaning and range.
 
-Serves the section "MRPV" of the design. What its claim of chance correction means exactly:
+Serves the section "MRPV" of the design. What its claim of chance correction means exactly; the benchmark
+benchmarks/bench_judges.py prints it for judges of known skill on traces marked by people:
 
-* With s the share of right routes among the judged slots and s inside `SHARE_RANGE`, a route is worth
-  1/(2s) if right, 1/(2(1-s)) if wrong. Over sets drawn so that a slot holds a right route with
+* `verdict`: with s the share of right routes among the judged slots and s inside `SHARE_RANGE`, a route is
+  worth 1/(2s) if right, 1/(2(1-s)) if wrong. Over sets drawn so that a slot holds a right route with
   probability s, the always-right, the always-wrong and any random judge expect exactly 0, a perfect judge
   exactly 1. Sets of one kind belong to that average. *Within* sets of one kind alone this cannot hold: there
   the always-right judge and the perfect judge are the same judge.
-* With s outside `SHARE_RANGE` the clipped share is used, which bounds a verdict at 1/0.7 but leaves
-  constant judges a bias of at most (s - c) / (2c(1-c)), c the clipped share: compose the sets instead.
+* With s outside `SHARE_RANGE` the rarer kind keeps the value it has at the border, 1/0.7, and the commoner kind's
+  is lowered in proportion: judges that do not look still expect exactly 0, a perfect one less than 1.
+* `decisive`: a guess is measured against the rate of that very guess as a constant one, so that any judge that
+  does not look at the steps expects exactly 0 over the bank that the rates were measured on.
 * The consistency rule then only takes credit away, so after it such judges expect 0 or less.
 """
 
@@ -25,17 +28,24 @@ from reward_fns.response import Response, Verdict
 from reward_fns.routes import Route
 
 SHARE_RANGE = (0.35, 0.65)
-"""The share of right routes is clipped to this, so that no single verdict is worth more than 1/0.7."""
+"""Outside of this the rarer kind is worth no more than at its border: no single verdict exceeds 1/0.7."""
 
 MAX_GUESS_RATE = 0.5
 """Routes whose first error a constant guess finds more often than this say nothing about judging steps:
 they stay out of `decisive`, which keeps it within [-1, 1]."""
 
 MIN_ROUTES_FOR_RATE = 20
-"""Fewer routes of one length than this give no measured guess rate."""
+"""Fewer routes of one length than this give no measured guess rates."""
+
+GuessRates = Mapping[int, Sequence[float]]
+"""By number of steps: how often each step is the first error."""
 
 MAX_ANSWERS = 8
 """More different `<answer>` blocks than this are not compared with each other: that is no answer."""
+
+
+MIN_PASTED_CHARS = 20
+"""A step that is longer than its route's answer by this much is recognised where an answer pastes it."""
 
 
 class Reason(IntEnum):
@@ -97,7 +107,7 @@ def score_response(
     domain: Domain,
     *,
     right_share: float = 0.5,
-    guess_rates: Mapping[int, float] | None = None,
+    guess_rates: GuessRates | None = None,
 ) -> Components:
     """Score one response to a prompt that showed the routes `shown`, in order of numbering.
 
@@ -107,10 +117,9 @@ def score_response(
         gold: the row's ground truth.
         domain: reads and compares answers.
         right_share: share of right routes among shown, undisputed ones (see `measured_right_share`).
-        guess_rates: rate of the best constant guess of the first error by number of steps (see
-            `best_guess_rates`); lengths not in it, and None, stand for 1 / steps.
+        guess_rates: see `measured_guess_rates`; None: nothing is known, each step is as likely.
     """
-    prediction, unread = read_answer(response, domain)
+    prediction, unread = read_answer(response, domain, shown)
     if prediction is None:
         reason = unread or Reason.UNREADABLE_ANSWER
     else:
@@ -132,10 +141,13 @@ def score_response(
     )
 
 
-def read_answer(response: Response, domain: Domain) -> tuple[str | None, Reason | None]:
+def read_answer(
+    response: Response, domain: Domain, shown: Sequence[Route] = ()
+) -> tuple[str | None, Reason | None]:
     """The one canonical answer of a response and None, or None and why there is no answer.
 
-    Several `<answer>` blocks count as one answer when the domain says that they agree.
+    Several `<answer>` blocks count as one answer when the domain says that they agree. A block that pastes a step
+    of a shown route gives no answer: what it says was copied.
     """
     if not response.answers:
         for code, reason in (("too_long", Reason.TOO_LONG), ("unclosed_answer", Reason.UNCLOSED_ANSWER)):
@@ -146,7 +158,7 @@ def read_answer(response: Response, domain: Domain) -> tuple[str | None, Reason 
         return None, Reason.SEVERAL_ANSWERS
     read = [domain.extract(text) for text in response.answers]
     last = read[-1]
-    if last is None:
+    if last is None or any(_pastes_step(text, shown) for text in response.answers):
         return None, Reason.UNREADABLE_ANSWER
     if any(other is None or not domain.equivalent(other, last) for other in read[:-1]):
         return None, Reason.SEVERAL_ANSWERS
@@ -173,21 +185,25 @@ def verdict_credit(
 def decisive_credit(
     shown: Sequence[Route],
     verdicts: Sequence[Verdict | None],
-    guess_rates: Mapping[int, float] | None = None,
+    guess_rates: GuessRates | None = None,
 ) -> float | None:
     """Mean of (hit - g) / (1 - g) over the negatives with a known first error that were judged wrong.
 
-    g is the rate of the best constant guess for a route of that length: naming the first error each time
-    gives 1, the best constant step expects 0, any other guess no more, no step at all -g / (1 - g). Routes
-    with g over `MAX_GUESS_RATE` are left out. None when no route counts.
+    g is the rate of the guess made: how often that step is the first error of a route of that length. Naming the
+    first error each time gives 1; a constant step, a random one and no step at all expect 0. Left out are routes
+    whose best constant guess has g over `MAX_GUESS_RATE`, and lengths that `guess_rates` does not know. None when
+    no route counts.
     """
     credits = []
     for route, verdict in zip(shown, verdicts, strict=True):
         if route.label or route.disputed or route.first_error is None or verdict is None or verdict.right:
             continue
-        rate = (guess_rates or {}).get(len(route.steps), 1 / len(route.steps))
-        if rate <= MAX_GUESS_RATE:
-            credits.append(((verdict.step == route.first_error) - rate) / (1 - rate))
+        n_steps = len(route.steps)
+        rates = (1 / n_steps,) * n_steps if guess_rates is None else guess_rates.get(n_steps, ())
+        if not rates or max(rates) > MAX_GUESS_RATE:
+            continue
+        rate = rates[verdict.step] if verdict.step is not None and verdict.step < len(rates) else 0.0
+        credits.append(((verdict.step == route.first_error) - rate) / (1 - rate))
     return sum(credits) / len(credits) if credits else None
 
 
@@ -212,8 +228,8 @@ def is_consistent(
     return True
 
 
-def best_guess_rates(routes: Iterable[Route]) -> dict[int, float]:
-    """How often the best constant guess names the first error, by number of steps, over negative routes.
+def measured_guess_rates(routes: Iterable[Route]) -> dict[int, tuple[float, ...]]:
+    """How often each step is the first error, by number of steps, over negative routes.
 
     Lengths with fewer than `MIN_ROUTES_FOR_RATE` routes are left out.
     """
@@ -222,7 +238,7 @@ def best_guess_rates(routes: Iterable[Route]) -> dict[int, float]:
         if not route.label and not route.disputed and route.first_error is not None:
             positions[len(route.steps)][route.first_error] += 1
     return {
-        steps: max(counts.values()) / counts.total()
+        steps: tuple(counts[step] / counts.total() for step in range(steps))
         for steps, counts in sorted(positions.items())
         if counts.total() >= MIN_ROUTES_FOR_RATE
     }
@@ -297,8 +313,26 @@ def check_weights(weights: Weights, right_share: float = 0.5, max_routes: int = 
 
 def _route_values(right_share: float) -> tuple[float, float]:
     """What the verdict on a right route and on a wrong route is worth."""
-    share = min(max(right_share, SHARE_RANGE[0]), SHARE_RANGE[1])
-    return 1 / (2 * share), 1 / (2 * (1 - share))
+    low, high = SHARE_RANGE
+    if right_share < low:
+        rare = 1 / (2 * low)
+        return rare, rare * right_share / (1 - right_share)
+    if right_share > high:
+        rare = 1 / (2 * (1 - high))
+        return rare * (1 - right_share) / right_share, rare
+    return 1 / (2 * right_share), 1 / (2 * (1 - right_share))
+
+
+def _pastes_step(text: str, shown: Sequence[Route]) -> bool:
+    """Whether an answer holds a whole step of a shown route, blanks aside; steps that are the answer do not count."""
+    if len(text) < MIN_PASTED_CHARS:
+        return False
+    text = " ".join(text.split())
+    return any(
+        len(step) >= MIN_PASTED_CHARS + len(route.answer) and " ".join(step.split()) in text
+        for route in shown
+        for step in route.steps
+    )
 
 
 def _credited(raw: float | None, consistent: bool | None) -> float | None:

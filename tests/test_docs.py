@@ -305,6 +305,16 @@ def test_every_patch_is_listed() -> None:
     assert {patch.symbol for patch in PATCHES if patch.symbol not in page} == set()
 
 
+def test_the_domain_of_the_guide_is_short() -> None:
+    files = {
+        fence.mark.removeprefix("file: triage/"): len(fence.text.splitlines())
+        for fence in fences_of(REPOSITORY / "docs" / "add_a_domain.md")
+        if fence.mark.startswith("file: ")
+    }
+    parts = ("triage_domain/__init__.py", "triage_domain/rules.yaml", "test_triage.py")
+    assert sum(files[part] for part in parts) < 60
+
+
 # ------------------------------ examples ------------------------------
 
 

@@ -16,7 +16,10 @@ __all__ = ["Domain", "Rule", "domain_of", "get", "load", "names", "register"]
 
 ENTRY_POINT_GROUP = "realm.domains"
 BUILT_IN = {
+    "choice": "reward_fns.domains.choice",
+    "logic": "reward_fns.domains.logic",
     "math": "reward_fns.domains.math",
+    "numeric": "reward_fns.domains.numeric",
     "search_relevance": "reward_fns.domains.search_relevance",
 }
 FOREIGN_SOURCES = {

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from reward_fns.domains.math import DOMAIN
 from reward_fns.mrpv import (
     Weights,
-    best_guess_rates,
     check_weights,
     decisive_credit,
     is_consistent,
+    measured_guess_rates,
     measured_right_share,
     process_range,
     score_response,
@@ -69,14 +69,16 @@ def test_within_one_kind_constant_judges_cannot_be_told_from_perfect_ones() -> N
     assert verdict_credit(all_wrong, [Verdict(True)] * 3, 0.5) == -1.0
 
 
-def test_share_outside_the_range_is_clipped_with_the_stated_bias() -> None:
-    share, clipped = 0.8, 0.65
-    right = verdict_credit([route(True)], [Verdict(True)], share)
-    wrong = verdict_credit([route(False)], [Verdict(True)], share)
-    assert right == pytest.approx(1 / 1.3) and wrong == pytest.approx(-1 / 0.7)
-    assert right is not None and wrong is not None
-    bias = share * right + (1 - share) * wrong
-    assert bias == pytest.approx((share - clipped) / (2 * clipped * (1 - clipped)))
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.35, 0.5, 0.65, 0.8, 1.0])
+def test_blind_judges_expect_zero_at_every_share_and_no_verdict_exceeds_the_bound(share: float) -> None:
+    """Outside the range it is the perfect judge who earns less, not the constant one who earns more."""
+    value_right = verdict_credit([route(True)], [Verdict(True)], share)
+    value_wrong = verdict_credit([route(False)], [Verdict(False)], share)
+    assert value_right is not None and value_wrong is not None
+    assert share * value_right - (1 - share) * value_wrong == pytest.approx(0.0)
+    assert 0 <= value_right <= 1 / 0.7 and 0 <= value_wrong <= 1 / 0.7
+    perfect = share * value_right + (1 - share) * value_wrong
+    assert perfect == pytest.approx(min(1.0, 2 * min(share, 1 - share) / 0.7))
 
 
 def test_missing_verdict_is_a_wrong_one() -> None:
@@ -99,26 +101,46 @@ def test_decisive() -> None:
     negative = route(False, steps=5, first_error=3)
     assert decisive_credit([negative], [Verdict(False, 3)]) == 1.0
     assert decisive_credit([negative], [Verdict(False, 2)]) == pytest.approx(-0.25)
-    assert decisive_credit([negative], [Verdict(False)]) == pytest.approx(-0.25)
+    assert decisive_credit([negative], [Verdict(False)]) == 0.0
+    assert decisive_credit([negative], [Verdict(False, 99_999)]) == 0.0
     assert decisive_credit([negative], [Verdict(True)]) is None
     assert decisive_credit([negative], [None]) is None
     assert decisive_credit([route(False)], [Verdict(False, 3)]) is None
-    assert decisive_credit([negative], [Verdict(False, 3)], {5: 0.6}) is None
     assert decisive_credit([route(False, steps=1, first_error=0)], [Verdict(False, 0)]) is None
 
 
+def test_decisive_measures_a_guess_against_its_own_rate() -> None:
+    negative = route(False, steps=5, first_error=3)
+    rates = {5: (0.0, 0.1, 0.2, 0.2, 0.5)}
+    assert decisive_credit([negative], [Verdict(False, 3)], rates) == 1.0
+    assert decisive_credit([negative], [Verdict(False, 4)], rates) == pytest.approx(-1.0)
+    assert decisive_credit([negative], [Verdict(False, 1)], rates) == pytest.approx(-1 / 9)
+    assert decisive_credit([negative], [Verdict(False, 0)], rates) == 0.0
+    assert decisive_credit([negative], [Verdict(False, 3)], {5: (0, 0, 0.2, 0.6, 0.2)}) is None, "too easy"
+    assert decisive_credit([negative], [Verdict(False, 3)], {4: (0.25,) * 4}) is None, "unknown length"
+
+
 @pytest.mark.parametrize("steps", [2, 3, 6])
-def test_best_constant_guess_expects_zero(steps: int) -> None:
-    """With measured rates the best constant step earns 0 over the bank, any other guess no more."""
+def test_every_constant_guess_expects_zero(steps: int) -> None:
+    """With measured rates each constant step earns 0 over the bank, the true one 1."""
     rng = random.Random(steps)
-    bank = [route(False, steps=steps, first_error=rng.randrange(steps)) for _ in range(400)]
-    rates = best_guess_rates(bank)
-    if rates[steps] > 0.5:
+    bank = [route(False, steps=steps, first_error=min(rng.randrange(9), steps - 1)) for _ in range(400)]
+    bank += [route(False, steps=steps, first_error=0) for _ in range(200)]
+    rates = measured_guess_rates(bank)
+    if max(rates[steps]) > 0.5:
         assert decisive_credit(bank, [Verdict(False, 0)] * len(bank), rates) is None
         return
-    means = [decisive_credit(bank, [Verdict(False, guess)] * len(bank), rates) for guess in range(steps)]
-    assert max(mean for mean in means if mean is not None) == pytest.approx(0.0)
+    for guess in range(steps):
+        credit = decisive_credit(bank, [Verdict(False, guess)] * len(bank), rates)
+        assert credit == pytest.approx(0.0, abs=1e-9)
     assert decisive_credit(bank, [Verdict(False, r.first_error) for r in bank], rates) == 1.0
+
+
+def test_guess_rates_need_enough_undisputed_routes() -> None:
+    many = [route(False, steps=3, first_error=i % 2) for i in range(20)]
+    few = [route(False, steps=4, first_error=1)] * 19
+    disputed = [Route(("s",) * 5, "7", False, True, 1, "test")] * 30
+    assert measured_guess_rates([*many, *few, *disputed, route(True)]) == {3: (0.5, 0.5, 0.0)}
 
 
 def test_measured_share_is_a_mean_over_questions() -> None:
@@ -181,7 +203,7 @@ def test_weights_refused(weights: Weights, share: float, max_routes: int, messag
         check_weights(weights, share, max_routes)
 
 
-def test_range_uses_the_clipped_share() -> None:
+def test_range_at_an_extreme_share() -> None:
     low, high = process_range(Weights(verdict=1, decisive=0, format=0), 0.99)
     assert low == pytest.approx(-1 / 0.7) and high == pytest.approx(1 / 0.7)
 

@@ -1,0 +1,85 @@
+"""The domain `choice`: lettered options, up to ten of them, as in medical, legal and science exams.
+
+Serves the section "Domains" of the design. The canonical answer is the letter. A domain sees an answer and a
+gold answer, never the row's options, so an option's own words count as an answer only where the gold answer
+holds them too: with the gold `(B) aspirin` both `B` and `aspirin` are right, with the gold `B` only the letter
+is. Where letter and words are both given, the letter decides. Several different letters or a hedge are no answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from importlib.resources import files
+from typing import Any, ClassVar
+
+from reward_fns.domains.base import Domain, Rule, rules_from_yaml
+from reward_fns.domains.choice.letters import LETTERS, MAX_CHARS, bare, read_letter, split_option
+from reward_fns.domains.final_answer import final_answer
+
+_OPTION_LINE = re.compile(rf"^[ \t]*(?:\(([{LETTERS}])\)|([{LETTERS}])[.:)])[ \t]", re.MULTILINE)
+_LETTER_LIST = re.compile(
+    rf"[\W_]*(?:(?:[{LETTERS}{LETTERS.lower()}]|and|or|not|both|either|option|options|maybe|probably)[\W_]+)*"
+    rf"[{LETTERS}{LETTERS.lower()}][\W_]*"
+)
+_HEDGE = re.compile(
+    rf"\?|\b(?:maybe|perhaps|possibly|probably|not sure|either)\b|\(({'|'.join(LETTERS)})\)", re.IGNORECASE
+)
+
+
+class ChoiceDomain(Domain):
+    """One of up to ten lettered options."""
+
+    name: ClassVar[str] = "choice"
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        return rules_from_yaml(files(__package__).joinpath("rules.yaml").read_text(encoding="utf-8"))
+
+    def extract(self, answer_text: str) -> str | None:
+        """The letter, else the words of a short text as they could stand in an option."""
+        return final_answer(answer_text, _canonical, str.__eq__, str.__ne__)
+
+    def equivalent(self, prediction: str, gold: str) -> bool:
+        read = read_letter(prediction)
+        if read is not None:
+            return read == read_letter(gold)
+        option = split_option(gold)
+        return option is not None and bool(prediction) and _words(prediction) == _words(option[1])
+
+    def check_row(self, row: Mapping[str, Any]) -> list[str]:
+        """As the base class; the gold answer holds a letter, and one that the question offers."""
+        problems = super().check_row(row)
+        if problems:
+            return problems
+        gold = str(row["reward_model"]["ground_truth"])
+        letter = read_letter(gold)
+        if letter is None:
+            return [f"the gold answer {gold!r} names no option from A to J"]
+        contents = [m["content"] for m in row.get("prompt") or () if m.get("role") == "user"]
+        question = contents[-1] if contents and isinstance(contents[-1], str) else ""
+        offered = sorted({match[1] or match[2] for match in _OPTION_LINE.finditer(question)})
+        if len(offered) > 1 and letter not in offered:
+            return [f"the gold answer {gold!r} is none of the options {', '.join(offered)}"]
+        return []
+
+
+def _canonical(text: str) -> str | None:
+    text = text.strip()
+    if not text or len(text) > MAX_CHARS:
+        return None
+    letter = read_letter(text)
+    if letter is not None:
+        return letter
+    if "\n" in text or split_option(text) or _LETTER_LIST.fullmatch(text) or _HEDGE.search(text):
+        return None
+    words = _words(text)
+    return words if words and _words(words) == words else None
+
+
+def _words(text: str) -> str:
+    return " ".join(bare(text).casefold().split())
+
+
+DOMAIN = ChoiceDomain()

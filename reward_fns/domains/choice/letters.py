@@ -1,0 +1,68 @@
+"""Reading the option that a text names: `B`, `(b)`, `B.`, `option B`, `(B) five miles`.
+
+Serves the section "Domains" of the design; used by the domains `choice` and `logic`. Options go from A to J.
+What follows a letter counts as the option's own words, unless it names another option or takes the choice back.
+"""
+
+from __future__ import annotations
+
+import re
+
+from reward_fns.answers import clean
+
+LETTERS = "ABCDEFGHIJ"
+MAX_CHARS = 300
+"""A longer text names no option."""
+
+_QUOTES = " \t\n*_`\"'“”‘’."
+_LETTER = rf"[{LETTERS}{LETTERS.lower()}]"
+_LEAD = r"(?:(?:option|choice|answer)(?: is)?:? )?"
+_ALONE = re.compile(rf"{_LEAD}[(\[]?({_LETTER})[)\]]?[.:]?", re.IGNORECASE)
+_WITH_WORDS = re.compile(
+    rf"{_LEAD}(?:\(({_LETTER})\)|\[({_LETTER})\]|({_LETTER})\)|([{LETTERS}])[.:])[*_]{{0,2}} ?(?![ )])(.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_NAMED = re.compile(
+    rf"[(\[]({_LETTER})[)\]]"
+    rf"|(?<![\w'])({_LETTER})\)"
+    rf"|(?<![\w'])([{LETTERS}])[.:](?= )"
+    r"|(?:\b(?:or|and|nor|not|but|also|either|neither|maybe|option|choice|answer)|[,/&|;+])[ ,:]{0,3}"
+    rf"([{LETTERS}])(?![\w'])"
+)
+_RETRACTED = re.compile(
+    r"(?:or|nor|but)\b|[/&|,;?]"
+    r"|(?:not|never|wrong)\W*\Z"
+    r"|(?:is|was|isn't|wasn't|are|seems|looks)\b.*\b(?:not|n't|wrong|incorrect|false|out|excluded)\b"
+    r"|.*(?:\?\W*\Z|\b(?:not sure|unsure|i guess|maybe|perhaps|possibly|probably|alternatively)\b)"
+    r"|.*[(,;.] ?(?:not|no|wrong|incorrect|or not)\W*\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def read_letter(text: str) -> str | None:
+    """The one option that a text names, upper case; None where it names none, several, or hedges."""
+    if len(text) > MAX_CHARS:
+        return None
+    cleaned = bare(text)
+    alone = _ALONE.fullmatch(cleaned)
+    if alone:
+        return alone[1].upper()
+    led = split_option(text)
+    if led is None:
+        return None
+    letter, words = led
+    others = {next(filter(None, match.groups())).upper() for match in _NAMED.finditer(words)}
+    return None if others - {letter} or _RETRACTED.match(words) else letter
+
+
+def split_option(text: str) -> tuple[str, str] | None:
+    """Letter and words of a text like `(B) five miles`; None if it is not of that form."""
+    match = _WITH_WORDS.fullmatch(bare(text))
+    if match is None:
+        return None
+    return (match[1] or match[2] or match[3] or match[4]).upper(), match[5].strip(_QUOTES)
+
+
+def bare(text: str) -> str:
+    """The text without Markdown, quotes, LaTeX fonts and a final stop."""
+    return clean(text.strip(_QUOTES)).strip(_QUOTES)

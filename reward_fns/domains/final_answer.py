@@ -1,0 +1,140 @@
+"""Finding the final answer in the text of an `<answer>` block, for every domain.
+
+Serves the section "Domains" of the design. The forms, strongest first: `\\boxed{}`, a marked line (`#### N`,
+`Answer: N`), "the answer is N", else the whole text. The strongest form that occurs decides. All answers in
+that form must agree, those in weaker forms must not contradict it, and nothing beside it may take it back
+("... is wrong", "... or 5"). Linear in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+MAX_CANDIDATES = 64
+
+HASHES = re.compile(r"^[ \t]*####[ \t]*(.*)$", re.MULTILINE)
+ANSWER_LINE = re.compile(r"^[ \t*]*(?:final )?answer:[ \t*]*(.*)$", re.MULTILINE | re.IGNORECASE)
+A_LINE = re.compile(r"^[ \t]*A:[ \t]*(.*)$", re.MULTILINE)
+"""`A: 18`, as GSM8K's model solutions end; no form of domains in which A is an option."""
+
+_SAID = re.compile(
+    r"\b(?:the|my) (?:final |correct )?(?:answer|option|choice) (?:is|=)[ \t]*:?[ \t]*", re.IGNORECASE
+)
+_SENTENCE_END = re.compile(r"\.(?:\s|$)|\n")
+_BRACE = re.compile(r"\\f?boxed[ \t]{0,4}\{|\\.|[{}]", re.DOTALL)
+_BOX = re.compile(r"\\f?boxed[ \t]{0,4}\{")
+
+_CLOSING = r"[\s$*`).,;:!}\]\\]{0,8}"
+_TAKEN_BACK = re.compile(
+    rf"{_CLOSING}(?:\(\s*)?(?:(?:is|was|are|would be|looks|seems)\s+)?"
+    r"(?:not|never|n't|isn't|wasn't|wrong|incorrect|false|or|nor|either|maybe|perhaps|unless|no)\b|"
+    rf"{_CLOSING}[?~/|]",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(
+    r"(?:\b(?:not|never|n't|isn't|neither|nor|either|or|but|except|maybe|perhaps|possibly|probably|wrong)|[/|~])"
+    r"[ \t$*`(]{0,8}\Z",
+    re.IGNORECASE,
+)
+_NEAR = 40
+
+
+@dataclass(frozen=True)
+class Span:
+    """A candidate and where it stands, marker included."""
+
+    text: str
+    start: int
+    end: int
+
+
+def final_answer(
+    text: str,
+    read: Callable[[str], str | None],
+    same: Callable[[str, str], bool],
+    contradicts: Callable[[str, str], bool],
+    lines: tuple[re.Pattern[str], ...] = (HASHES, ANSWER_LINE),
+) -> str | None:
+    """The canonical final answer in `text`; None if there is none, it is taken back, or several differ.
+
+    Args:
+        text: what stands in the `<answer>` block.
+        read: one candidate to its canonical text, None if it is no answer.
+        same: whether two canonical answers are surely the same.
+        contradicts: whether two canonical answers are surely different.
+        lines: the marked lines that count, strongest first.
+    """
+    found = _forms(text, lines)
+    answer = _agreed(text, found, read, same, contradicts) if found else read(text)
+    return None if answer is None or _forms(answer, lines) else answer
+
+
+def _forms(text: str, lines: tuple[re.Pattern[str], ...]) -> list[list[Span]]:
+    """The candidates of each form that occurs, strongest form first."""
+    forms = (boxes(text), *(_marked(pattern, text) for pattern in lines), _said(text))
+    return [candidates for candidates in forms if candidates]
+
+
+def _agreed(
+    text: str,
+    found: list[list[Span]],
+    read: Callable[[str], str | None],
+    same: Callable[[str, str], bool],
+    contradicts: Callable[[str, str], bool],
+) -> str | None:
+    if any(len(candidates) > MAX_CANDIDATES for candidates in found):
+        return None
+    deciding, *weaker = found
+    last = read(deciding[-1].text)
+    if last is None or any(_taken_back(text, span) for span in deciding):
+        return None
+    for span in deciding[:-1]:
+        other = read(span.text)
+        if other is None or not same(other, last):
+            return None
+    for span in (span for candidates in weaker for span in candidates if not _BOX.search(span.text)):
+        other = read(span.text)
+        if other is not None and contradicts(other, last):
+            return None
+    return last
+
+
+def boxes(text: str) -> list[Span]:
+    """All `\\boxed{...}` with matching braces, outermost ones, in order. One pass."""
+    spans: list[Span] = []
+    opened: list[tuple[int, int, bool]] = []
+    for token in _BRACE.finditer(text):
+        if token.group() == "}":
+            outer, start, is_box = opened.pop() if opened else (0, 0, False)
+            if is_box:
+                while spans and spans[-1].start > outer:
+                    spans.pop()  # it stood inside this one
+                spans.append(Span(text[start : token.start()], outer, token.end()))
+        elif token.group().endswith("{") and token.group() != "\\{":
+            opened.append((token.start(), token.end(), token.group() != "{"))
+    return spans
+
+
+def _marked(pattern: re.Pattern[str], text: str) -> list[Span]:
+    return [Span(match[1], match.start(), match.end()) for match in pattern.finditer(text)]
+
+
+def _said(text: str) -> list[Span]:
+    """What follows each "the answer is", up to the end of the sentence or the next of them."""
+    markers = list(_SAID.finditer(text))
+    spans = []
+    for i, marker in enumerate(markers):
+        end = markers[i + 1].start() if i + 1 < len(markers) else len(text)
+        said = _SENTENCE_END.split(text[marker.end() : end], maxsplit=1)[0]
+        spans.append(Span(said, marker.start(), marker.end() + len(said)))
+    return spans
+
+
+def _taken_back(text: str, span: Span) -> bool:
+    """Whether the words right before or after a candidate deny it or offer another."""
+    return bool(
+        _DENIED.search(text[max(0, span.start - _NEAR) : span.start])
+        or _TAKEN_BACK.match(text[span.end : span.end + _NEAR])
+    )
