@@ -185,7 +185,8 @@ def decisive_credit(
     for route, verdict in zip(shown, verdicts, strict=True):
         if route.label or route.disputed or route.first_error is None or verdict is None or verdict.right:
             continue
-        rate = (guess_rates or {}).get(len(route.steps), 1 / len(route.steps))
+        measured = {} if route.cut else guess_rates or {}
+        rate = measured.get(len(route.steps), 1 / len(route.steps))
         if rate <= MAX_GUESS_RATE:
             credits.append(((verdict.step == route.first_error) - rate) / (1 - rate))
     return sum(credits) / len(credits) if credits else None
@@ -203,7 +204,7 @@ def is_consistent(
     if prediction is None:
         return False
     for route, verdict in zip(shown, verdicts, strict=True):
-        if verdict is None or route.disputed:
+        if verdict is None or route.disputed or route.cut:
             continue
         read = domain.extract(route.answer)
         same = read is not None and domain.equivalent(prediction, read)
@@ -293,6 +294,17 @@ def check_weights(weights: Weights, right_share: float = 0.5, max_routes: int = 
             "Lower the verdict, decisive and format weights, or raise the outcome weight"
         )
     return low, high
+
+
+def verdict_confusion(shown: Sequence[Route], verdicts: Sequence[Verdict | None]) -> dict[str, int]:
+    """How many undisputed right and wrong routes were judged right and wrong; a missing verdict is neither."""
+    counts = Counter(
+        (route.label, verdict.right)
+        for route, verdict in zip(shown, verdicts, strict=True)
+        if verdict is not None and not route.disputed
+    )
+    words = ((True, "right"), (False, "wrong"))
+    return {f"{kind}_judged_{says}": counts[label, said] for label, kind in words for said, says in words}
 
 
 def _route_values(right_share: float) -> tuple[float, float]:
