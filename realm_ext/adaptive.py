@@ -42,12 +42,13 @@ def read_adaptive(value: Any) -> AdaptiveConfig:
     """Read and check `realm.adaptive`; None stands for the defaults.
 
     Raises:
-        ValueError: not a mapping, an unknown key or kind, or a number out of its bounds; the message names it.
+        TypeError: not a mapping.
+        ValueError: an unknown key or kind, or a number out of its bounds; the message names it.
     """
     if isinstance(value, AdaptiveConfig):
         return value
     if not isinstance(value, Mapping | None):
-        raise ValueError(f"adaptive: expected a mapping, got {value!r}")
+        raise TypeError(f"adaptive: expected a mapping, got {value!r}")
     known = [f.name for f in fields(AdaptiveConfig)]
     unknown = sorted(set(map(str, value or {})) - set(known))
     if unknown:

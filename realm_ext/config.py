@@ -130,6 +130,6 @@ def _is_number(value: Any) -> bool:
 def _message_of(check: Any, value: Any) -> list[str]:
     try:
         check(value)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         return [str(error)]
     return []

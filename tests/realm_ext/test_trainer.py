@@ -22,10 +22,10 @@ from realm_ext.report.scalars import read_scalars
 from realm_ext.trainer import RealmTrainerSync
 
 
-def make_config(root: Path, **trainer: Any) -> DictConfig:
+def make_config(root: Path, realm: dict[str, Any] | None = None, **trainer: Any) -> DictConfig:
     config = OmegaConf.create(
         {
-            "realm": {"schedule": {"kind": "linear", "fade_steps": 10}},
+            "realm": {"schedule": {"kind": "linear", "fade_steps": 10}, **(realm or {})},
             "data": {"train_files": "a.parquet", "train_batch_size": 4, "seed": None, "shuffle": True},
             "actor_rollout_ref": {"rollout": {"n": 8}, "actor": {}},
             "algorithm": {"adv_estimator": "realm_grpo"},
@@ -43,13 +43,16 @@ def make_config(root: Path, **trainer: Any) -> DictConfig:
     return config
 
 
-def make_trainer(root: Path, **trainer: Any) -> RealmTrainerSync:
+def make_trainer(root: Path, realm: dict[str, Any] | None = None, **trainer: Any) -> RealmTrainerSync:
     made = RealmTrainerSync.__new__(RealmTrainerSync)
-    made.config = make_config(root, **trainer)
+    made.config = make_config(root, realm, **trainer)
     made.realm = read_config(made.config)
     made.schedule = lambda step: 0.5
     made.use_critic = False
     made.global_steps = 0
+    made.levels, made._segments, made._buckets = None, [], {}
+    made._rollouts_of_step = []
+    made._data_fingerprint = ""
     return made
 
 
