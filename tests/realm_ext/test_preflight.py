@@ -181,7 +181,11 @@ def test_a_config_without_realm_is_left_alone() -> None:
         ("trainer.v1.trainer_mode", "colocate_async", "colocate_async: not supported"),
         ("trainer.v1.trainer_mode", "separate_async", "separate_async: not supported"),
         ("algorithm.adv_estimator", "remax", "adv_estimator=remax: not supported"),
-        ("realm.adaptive", {"kind": "all"}, "realm.adaptive.kind: 'all' is unknown"),
+        (
+            "realm",
+            {"schedule": {"kind": "constant"}, "adaptive": {"kind": "all"}},
+            "realm.adaptive.kind: 'all' is unknown",
+        ),
         ("trainer.v1.trainer_mode", "sync", "realm_grpo needs trainer.v1.trainer_mode=realm_sync"),
         ("trainer.v1.trainer_mode", "fast", "fast is unknown"),
         ("trainer.use_v1", False, "use_v1=false"),

@@ -7,7 +7,9 @@ from realm_ext.rollout_metrics import Rollout, step_metrics, validation_metrics
 TAG = {"response_len": 4}
 
 
-def stored(key: str, guided: bool, score: float, dropped: int = 0, **reward: float) -> Rollout:
+def stored(
+    key: str, guided: bool, score: float, dropped: int = 0, reward: dict[str, float] | None = None
+) -> Rollout:
     shown = [2, 0] if guided else []
     return Rollout.from_stored(
         key,
@@ -19,7 +21,7 @@ def stored(key: str, guided: bool, score: float, dropped: int = 0, **reward: flo
             "shown_steps": [3, 1][: len(shown)],
             "row_uid": "row",
             "routes_dropped": dropped,
-            "reward_extra_info": {"score": score, "outcome": 1, "pred": "7", **reward},
+            "reward_extra_info": {"score": score, "outcome": 1, "pred": "7", **(reward or {})},
         },
     )
 
@@ -69,31 +71,18 @@ def test_validation_counts_lost_rollouts_as_wrong() -> None:
 
 
 def test_absent_components_stay_out_of_the_means() -> None:
-    rollouts = [
-        stored(
-            "a_0_0",
-            True,
-            1.0,
-            verdict=0.8,
-            has_verdict=1,
-            decisive=0.5,
-            has_decisive=1,
-            guided=1,
-            consistent=1,
-        ),
-        stored(
-            "a_1_0",
-            True,
-            1.0,
-            verdict=0.4,
-            has_verdict=1,
-            decisive=0.0,
-            has_decisive=0,
-            guided=1,
-            consistent=0,
-        ),
-        stored("a_2_0", False, 1.0, verdict=0.0, has_verdict=0, guided=0, consistent=0),
-    ]
+    both = {
+        "verdict": 0.8,
+        "has_verdict": 1,
+        "decisive": 0.5,
+        "has_decisive": 1,
+        "guided": 1,
+        "consistent": 1,
+    }
+    one = {"verdict": 0.4, "has_verdict": 1, "decisive": 0.0, "has_decisive": 0, "guided": 1, "consistent": 0}
+    none = {"verdict": 0.0, "has_verdict": 0, "guided": 0, "consistent": 0}
+    rewards = ((True, both), (True, one), (False, none))
+    rollouts = [stored(f"a_{i}_0", guided, 1.0, reward=reward) for i, (guided, reward) in enumerate(rewards)]
     metrics = step_metrics(rollouts)
     assert metrics["realm/guided/verdict"] == pytest.approx(0.6)
     assert metrics["realm/guided/decisive"] == 0.5
@@ -102,9 +91,9 @@ def test_absent_components_stay_out_of_the_means() -> None:
 
 
 def test_verdict_confusion() -> None:
-    one = {"n_shown": 4, "n_disputed": 1, "right_judged_right": 1, "wrong_judged_right": 1}
-    other = {"n_shown": 3, "right_judged_right": 1, "right_judged_wrong": 2}
-    metrics = step_metrics([stored("a_0_0", True, 1.0, **one), stored("a_1_0", True, 1.0, **other)])
+    one: dict[str, float] = {"n_shown": 4, "n_disputed": 1, "right_judged_right": 1, "wrong_judged_right": 1}
+    other: dict[str, float] = {"n_shown": 3, "right_judged_right": 1, "right_judged_wrong": 2}
+    metrics = step_metrics([stored("a_0_0", True, 1.0, reward=one), stored("a_1_0", True, 1.0, reward=other)])
     found = {name: value for name, value in metrics.items() if name.startswith("realm/verdicts/")}
     assert found == {
         "realm/verdicts/right_judged_right": 0.5,

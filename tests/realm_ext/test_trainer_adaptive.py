@@ -91,8 +91,7 @@ def test_each_row_carries_its_exposure(trainer: RealmTrainerSync, monkeypatch: p
     monkeypatch.setattr(PPOTrainerSync, "_next_train_batch", lambda *_: given)
     batch = trainer._next_train_batch()
     carried = [item.data if hasattr(item, "data") else item for item in list(batch[EXPOSURE_COLUMN])]
-    level = pytest.approx(0.05)
-    assert carried == [0.5 * level, 0.5 * level, None, None, pytest.approx(0.4)]
+    assert carried == [pytest.approx(0.025), pytest.approx(0.025), None, None, pytest.approx(0.4)]
 
 
 def test_without_adaptive_nothing_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
