@@ -41,7 +41,11 @@ def main() -> None:
         small, large = (found[size][name] for size in options.sizes)
         table.add_row(name, f"{small:.3f}", f"{large:.3f}", f"{large / small:.2f}")
     Console().print(table)
-    print(f"{options.touched} questions touched a step, {options.steps} steps, a checkpoint after each step")
+    small, large = (found[size][WHAT[3]] for size in options.sizes)
+    print(
+        f"{options.touched} questions touched a step, a checkpoint after each of {options.steps} steps: with "
+        f"{options.sizes[1] / options.sizes[0]:g} times the questions, {large / small:.2f} times the time"
+    )
 
 
 def measure(size: int, touched: int, steps: int) -> dict[str, float]:
