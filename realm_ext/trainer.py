@@ -14,12 +14,14 @@ import transfer_queue as tq
 from omegaconf import OmegaConf, open_dict
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
+from transformers import AutoConfig
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.tensordict_utils import assign_non_tensor_stack
+from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
 
-from realm_ext import adaptive_store, checkpoints, traces
+from realm_ext import adaptive_store, carry_over, checkpoints, traces
 from realm_ext.adaptive import Levels, Visit, bucket_of
 from realm_ext.advantages import strata, strata_of
 from realm_ext.agent_loop import EXPOSURE_COLUMN
@@ -110,6 +112,13 @@ class RealmTrainerSync(PPOTrainerSync):
         self._rollouts_of_step += present
         metrics.update(step_metrics(present))
         metrics["realm/schedule"] = self.schedule(self.global_steps)
+        if self._validates_after_this_step() and self.processor is None:
+            n_workers = max(self.actor_rollout_wg._dispatch_info["actor"]) + 1
+            metrics.update(
+                carry_over.measure(
+                    batch, rollouts, self.actor_rollout_wg, self.tokenizer, self._token_builder(), n_workers
+                )
+            )
         if self.config.algorithm.adv_estimator != "realm_grpo":
             return super()._compute_advantage(batch, metrics)
         # Padding rows carry no 1 in their mask; a stratum of their own keeps them out of everybody's mean.
@@ -117,6 +126,19 @@ class RealmTrainerSync(PPOTrainerSync):
         guided = [r is not None and r.guided for r in rollouts]
         with strata(strata_of(uids, guided, self.realm.advantage)):
             return super()._compute_advantage(batch, metrics)
+
+    def _validates_after_this_step(self) -> bool:
+        every, step = self.config.trainer.test_freq, self.global_steps
+        return every > 0 and (step % every == 0 or step >= self.total_training_steps)
+
+    def _token_builder(self) -> Any:
+        """What makes prompts in the agent loop, for this process."""
+        config = AutoConfig.from_pretrained(self.config.actor_rollout_ref.model.path)
+        return create_continuous_token_builder(
+            self.tokenizer,
+            hf_model_type=config.model_type,
+            chat_template_kwargs=self.config.data.get("apply_chat_template_kwargs", {}),
+        )
 
     def _rollouts(self, batch: KVBatchMeta) -> list[Rollout | None]:
         """One entry per row of the batch, in its order; None for verl's padding rows."""

@@ -57,7 +57,7 @@ def command(out: Path, trained: Trained, data: Path, workers: int) -> list[str]:
         f"actor_rollout_ref.rollout.agent.num_workers={workers}",
         f"trainer.total_training_steps={STEPS}",
         "trainer.save_freq=1",
-        "trainer.test_freq=-1",
+        "trainer.test_freq=3",
         "trainer.val_before_train=false",
     )
 

@@ -34,6 +34,7 @@ def make_config(root: Path, realm: dict[str, Any] | None = None, **trainer: Any)
                 "resume_mode": "auto",
                 "max_actor_ckpt_to_keep": None,
                 "max_critic_ckpt_to_keep": None,
+                "test_freq": -1,
                 "v1": {"realm_sync": {"poll_interval": 0.2}},
                 **trainer,
             },
@@ -50,6 +51,7 @@ def make_trainer(root: Path, realm: dict[str, Any] | None = None, **trainer: Any
     made.schedule = lambda step: 0.5
     made.use_critic = False
     made.global_steps = 0
+    made.processor = None
     made.levels, made._segments, made._buckets = None, [], {}
     made._rollouts_of_step = []
     made._data_fingerprint = ""
