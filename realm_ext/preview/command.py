@@ -102,27 +102,25 @@ def look_ahead(
 def print_tables(found: Preview, realm: RealmConfig, sample: Sample) -> None:
     """The steps in a table, and what cannot be seen ahead."""
     table = Table("step", title="what will be shown", title_justify="left")
-    columns = ("exposure", "guided share", "routes", "of their steps")
-    for name in (*columns, *(f"p{p} tokens" for p in PERCENTILES), "over budget"):
+    for name in ("exposure", "guided", "routes", "steps", *(f"p{p}" for p in PERCENTILES), "too long"):
         table.add_column(name, justify="right")
     lengths = {view.step: view for view in found.lengths}
     printed = steps_to_view(found.steps[-1].step, realm.schedule.get("fade_steps"), PRINTED_STEPS)
     for view in found.steps:
         if view.step not in printed:
             continue
-        cells = [
-            f"{view.exposure:.3f}",
-            f"{view.guided_share:.1%}",
-            f"{view.routes:.2f}",
-            f"{view.steps_shown:.0%}",
-        ]
+        cells = [f"{view.exposure:.3f}", f"{view.guided_share:.1%}"]
+        cells += [f"{view.routes:.2f}", f"{view.steps_shown:.0%}"] if view.guided_share else ["-", "-"]
         length = lengths.get(view.step)
         cells += [str(p) for p in length.percentiles] if length else ["-"] * len(PERCENTILES)
         table.add_row(str(view.step), *cells, f"{length.over_budget:.1%}" if length else "-")
     Console().print(table)
     typer.echo(
-        f"{len(sample.questions)} questions sampled of {found.n_rows}; budget {found.budget} tokens, longest prompt "
-        f"without routes {found.longest_bare}. A prompt over its budget loses whole routes."
+        "guided: share of rollouts that see routes. routes: how many, and steps: how much of each. "
+        f"p{PERCENTILES[0]} to p{PERCENTILES[-1]}: tokens of a guided prompt; too long: share of them over the "
+        f"budget of {found.budget}, which lose whole routes.\n"
+        f"{len(sample.questions)} questions sampled of {found.n_rows}; longest prompt without routes "
+        f"{found.longest_bare} tokens."
     )
     if realm.adaptive.kind != "none":
         typer.echo(
