@@ -138,6 +138,7 @@ def measure(config: Any, run_dir: Path, options: argparse.Namespace) -> dict[str
     environment |= {
         name: os.environ[name] for name in ("PYTHONPATH", "OMP_NUM_THREADS") if name in os.environ
     }
+    environment |= dict(config.ray_kwargs.ray_init.runtime_env.env_vars)
     ray.init(num_cpus=16, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": environment})
     try:
         tq.init(config.transfer_queue)
@@ -181,12 +182,13 @@ def batch_of(rows: Sequence[Mapping[str, Any]], name: str) -> Any:
 
     changed = []
     for row in rows:
+        more: dict[str, Any]
         if name == STOCK:
             more = {"agent_name": STOCK, "raw_prompt": render_messages(row["raw_prompt"], ())}
         else:
             more = {"agent_name": "realm", EXPOSURE_COLUMN: float(name == GUIDED)}
         changed.append({**row, **more, "uid": str(uuid.uuid4())})
-    columns = {}
+    columns: dict[str, Any] = {}
     for key in changed[0]:
         columns[key] = np.empty(len(changed), dtype=object)
         columns[key][:] = [row[key] for row in changed]

@@ -119,7 +119,7 @@ def step_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
 def confusion_metrics(guided: Sequence[Rollout]) -> dict[str, float]:
     """Of the right and of the wrong routes shown and judged, the share judged right and wrong."""
     counts = {name: _total([r.components.get(name, 0.0) for r in guided]) for name in CONFUSION}
-    metrics = {}
+    metrics: dict[str, float] = {}
     for kind in KINDS:
         names = [f"{kind}_judged_{says}" for says in KINDS]
         n = _total([counts[name] for name in names])

@@ -179,7 +179,7 @@ class RealmTrainerSync(PPOTrainerSync):
         """What must stay the same for a resumed run to make the same exposure decisions."""
         config = OmegaConf.to_container(self.config, resolve=True)
         parts = {
-            "realm": config["realm"],
+            "realm": {key: value for key, value in config["realm"].items() if key != "traces"},
             "data": [config["data"][key] for key in ("train_files", "train_batch_size", "seed", "shuffle")],
             "rollout_n": config["actor_rollout_ref"]["rollout"]["n"],
         }

@@ -127,7 +127,7 @@ TextTable = tuple[str, tuple[str, ...], tuple[str, ...], list[tuple[str, ...]]]
 
 def trace_tables(found: TraceSummary) -> list[TextTable]:
     """The route traces as tables: title, left-aligned columns, right-aligned ones, rows."""
-    exposure = [
+    exposure: list[tuple[str, ...]] = [
         (
             str(r.first) if r.first == r.last else f"{r.first} to {r.last}",
             str(r.rollouts),
@@ -138,7 +138,7 @@ def trace_tables(found: TraceSummary) -> list[TextTable]:
         )
         for r in found.exposure
     ]
-    outcomes = [
+    outcomes: list[tuple[str, ...]] = [
         (str(r.routes), str(r.rollouts), percent(r.outcome), f"{r.score:.3f}") for r in found.outcomes
     ]
     return [

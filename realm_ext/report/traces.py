@@ -60,11 +60,8 @@ class _Sums:
 
 
 def read_traces(root: Path, notes: list[str]) -> TraceSummary | None:
-    """Summarize the traces under a checkpoint folder; None, and a line in `notes`, when there are none or one is torn."""
+    """Summarize the traces under a checkpoint folder; None without any, or, with a line in `notes`, when one is torn."""
     if not traces.steps(root):
-        notes.append(
-            f"{root.parent.name}/{root.name}/{traces.FOLDER} is missing: no tables from the route traces"
-        )
         return None
     by_step: defaultdict[int, _Sums] = defaultdict(_Sums)
     by_routes: defaultdict[int, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])

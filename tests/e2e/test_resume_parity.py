@@ -1,8 +1,8 @@
 """A run killed at random points and resumed decides who sees what exactly as one that was never killed.
 
 Adaptive levels follow the outcomes, and sampling does not repeat after a restart: so the reward here is a pure
-function of (uid, rollout, step). What was decided is read from the route traces, rollout by rollout. One agent worker
-in the run that is never killed, one and two in those that are: decisions do not depend on their number.
+function of (uid, rollout, step). What was decided is read from the route traces, rollout by rollout. The number of
+agent workers changes between one and two at each resume, which must not matter either.
 """
 
 import os
@@ -15,6 +15,7 @@ import pytest
 from realm_ext import traces
 from realm_ext.adaptive_store import FOLDER, MANIFEST, fault
 from realm_ext.checkpoints import MARKER, find
+from realm_ext.report.scalars import read_scalars
 from tests.e2e.conftest import Trained
 from tests.e2e.stack import Stack, rl
 
@@ -80,7 +81,8 @@ def never_killed(
     stack: Stack, data: Path, trained: Trained, drawn: dict[str, str]
 ) -> list[tuple[object, ...]]:
     root = stack.folder / "never_killed"
-    stack.must(command(root, trained, data, 1), 1200, **drawn)
+    logs = {"TENSORBOARD_DIR": str(stack.folder / "tensorboard")}
+    stack.must(command(root, trained, data, 1), 1200, **drawn, **logs)
     found = decisions(root)
     assert traces.steps(root) == list(range(1, STEPS + 1))
     assert len({exposure for step, _, _, exposure, *_ in found if step == 5}) > 1, "levels do not differ"
@@ -94,25 +96,28 @@ def kill_points(root: Path) -> list[Path]:
     return [root / f"global_step_{first}" / MARKER, root / f"global_step_{second}" / FOLDER / MANIFEST]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 def test_killed_twice_and_resumed(
     stack: Stack,
     data: Path,
     trained: Trained,
     drawn: dict[str, str],
     never_killed: list[tuple[object, ...]],
-    workers: int,
 ) -> None:
-    root = stack.folder / f"killed_{workers}"
-    run = command(root, trained, data, workers)
-    for sign in kill_points(root):
-        process = stack.start(run, **drawn)
+    root = stack.folder / "killed"
+    for sign, workers in zip(kill_points(root), (1, 2), strict=True):
+        process = stack.start(command(root, trained, data, workers), **drawn)
         try:
             stack.wait_for(process, sign.exists, 900)
             os.killpg(process.pid, signal.SIGKILL)
         finally:
             stack.end(process)
     left = find(root, fault)
-    done = stack.must(run, 1200, **drawn)
+    done = stack.must(command(root, trained, data, 1), 1200, **drawn)
     assert bool(left.problems) == ("ReaLM: resuming from step" in done.out)
     assert decisions(root) == never_killed
+
+
+def test_carry_over_is_measured_at_validation(stack: Stack, never_killed: list[tuple[object, ...]]) -> None:
+    series, _ = read_scalars(stack.folder / "tensorboard")
+    found = series["realm/carry_over/log_prob"]
+    assert 3 in found.steps and max(found.values) < 0

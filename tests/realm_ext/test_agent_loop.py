@@ -222,7 +222,7 @@ def test_the_reward_is_told_what_was_cut() -> None:
 
 
 def test_over_the_budget_the_routes_that_stay_keep_their_steps() -> None:
-    arguments = {"exposure": 0.5, "fade": ("steps",)}
+    arguments: dict[str, Any] = {"exposure": 0.5, "fade": ("steps",)}
     given = row(uid="q", regime=None, routes=LONG)
     full = prepare(make_loop(**arguments), given)
     steps = dict(zip(full.plan.shown, full.plan.shown_steps, strict=True))

@@ -67,7 +67,7 @@ def test_prompt_response_mask_and_log_probs_are_the_same(
     ids += [tokenizer.eos_token_id] * ends
     log_probs = [-0.1 * (i + 1) for i in range(len(ids))] if with_log_probs else None
     engine_output = TokenOutput(token_ids=ids, log_probs=log_probs, stop_reason="completed")
-    info = {"uid": "q", "regime": None, "routes": []}
+    info: dict[str, Any] = {"uid": "q", "regime": None, "routes": []}
     ours = rollout(RealmAgentLoop, tokenizer, engine_output, {"raw_prompt": MESSAGES, "extra_info": info})
     theirs = rollout(
         SingleTurnAgentLoop, tokenizer, engine_output, {"raw_prompt": render_messages(MESSAGES, ())}
