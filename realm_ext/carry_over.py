@@ -77,15 +77,17 @@ def measure(
     tokenizer: Any,
     builder: Any,
     multiple: int,
+    temperature: float,
 ) -> dict[str, float]:
     """The mean log-probability per token, and of how many rollouts; nothing where there are too few.
 
     Args:
-        batch: the step's rollouts; its `extra_info` is what verl's `compute_log_prob` was given.
+        batch: the step's rollouts.
         rollouts: of `batch`, in its order.
         workers: verl's actor worker group.
         builder: verl's continuous-token builder, which made the prompts of the run.
         multiple: see `choose`.
+        temperature: of the rollouts, as verl divides by it in `compute_log_prob`.
     """
     chosen = choose(rollouts, multiple)
     if not chosen:
@@ -104,8 +106,9 @@ def measure(
     tags = [{"seq_len": len(f["input_ids"]), "response_len": len(f["responses"])} for f in fields]
     tq.kv_batch_put(keys=keys, partition_id=PARTITION, fields=list_of_dict_to_tensordict(fields), tags=tags)
     try:
+        options = {"calculate_entropy": True, "compute_loss": False, "temperature": temperature}
         workers.compute_log_prob(
-            KVBatchMeta(partition_id=PARTITION, keys=keys, tags=tags, extra_info=dict(batch.extra_info or {}))
+            KVBatchMeta(partition_id=PARTITION, keys=keys, tags=tags, extra_info=options)
         )
         found = tq.kv_batch_get(
             keys=keys, partition_id=PARTITION, select_fields=["log_probs", "response_mask"]

@@ -113,10 +113,15 @@ class RealmTrainerSync(PPOTrainerSync):
         metrics.update(step_metrics(present))
         metrics["realm/schedule"] = self.schedule(self.global_steps)
         if self._validates_after_this_step() and self.processor is None:
-            n_workers = max(self.actor_rollout_wg._dispatch_info["actor"]) + 1
             metrics.update(
                 carry_over.measure(
-                    batch, rollouts, self.actor_rollout_wg, self.tokenizer, self._token_builder(), n_workers
+                    batch,
+                    rollouts,
+                    workers=self.actor_rollout_wg,
+                    tokenizer=self.tokenizer,
+                    builder=self._token_builder(),
+                    multiple=max(self.actor_rollout_wg._dispatch_info["actor"]) + 1,
+                    temperature=self.config.actor_rollout_ref.rollout.temperature,
                 )
             )
         if self.config.algorithm.adv_estimator != "realm_grpo":

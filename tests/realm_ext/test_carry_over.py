@@ -103,15 +103,14 @@ def test_the_mean_is_over_the_response_alone(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(carry_over.tq, "kv_clear", lambda **given: cleared.append(given))
     asked: list[Any] = []
     workers = SimpleNamespace(compute_log_prob=asked.append)
-    batch = KVBatchMeta(
-        partition_id="train", keys=["v_0_0", "v_1_0"], tags=[{}, {}], extra_info={"temperature": 1.0}
-    )
+    batch = KVBatchMeta(partition_id="train", keys=["v_0_0", "v_1_0"], tags=[{}, {}])
     rollouts = [rollout(0, True, True), rollout(1, True, True)]
     tokens = Characters()
-    found = measure(batch, rollouts, workers, tokens, tokens, 1)
+    found = measure(batch, rollouts, workers, tokens, tokens, 1, 0.7)
     assert found == {"realm/carry_over/log_prob": -2.0, "realm/carry_over/rollouts": 2.0}
     (given,) = asked
-    assert (given.partition_id, given.extra_info) == (PARTITION, {"temperature": 1.0})
+    assert given.partition_id == PARTITION
+    assert given.extra_info == {"calculate_entropy": True, "compute_loss": False, "temperature": 0.7}
     assert sorted(given.keys) == ["v_0_0", "v_1_0"]
     assert cleared[0]["partition_id"] == PARTITION
-    assert measure(batch, [rollout(0, False, True), None], workers, tokens, tokens, 1) == {}
+    assert measure(batch, [rollout(0, False, True), None], workers, tokens, tokens, 1, 0.7) == {}
