@@ -89,6 +89,12 @@ def never_killed(
     return found
 
 
+def test_carry_over_is_measured_at_validation(stack: Stack, never_killed: list[tuple[object, ...]]) -> None:
+    series, _ = read_scalars(stack.folder / "tensorboard")
+    found = series["realm/carry_over/log_prob"]
+    assert 3 in found.steps and max(found.values) < 0
+
+
 def kill_points(root: Path) -> list[Path]:
     """Files whose appearance says: now. A step begins after the first; verl still writes after the second."""
     draw = random.Random(SEED)
@@ -115,9 +121,3 @@ def test_killed_twice_and_resumed(
     done = stack.must(command(root, trained, data, 1), 1200, **drawn)
     assert bool(left.problems) == ("ReaLM: resuming from step" in done.out)
     assert decisions(root) == never_killed
-
-
-def test_carry_over_is_measured_at_validation(stack: Stack, never_killed: list[tuple[object, ...]]) -> None:
-    series, _ = read_scalars(stack.folder / "tensorboard")
-    found = series["realm/carry_over/log_prob"]
-    assert 3 in found.steps and max(found.values) < 0
