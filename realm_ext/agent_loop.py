@@ -20,6 +20,8 @@ from realm_ext.schedule import build_schedule
 from reward_fns.routes import Route, routes_from
 
 AGENT_NAME = "realm"
+EXPOSURE_COLUMN = "realm_exposure"
+"""Where the trainer writes a row's exposure when that is more than the schedule's (`realm.adaptive`)."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Prepared:
         unguided_ids: prompt tokens of the others; empty when all are guided.
         routes_dropped: routes left out because the prompt was over its budget.
         row_uid: the row's content hash; empty for a row that is not ReaLM's.
+        step: verl's global step.
     """
 
     plan: GroupPlan
@@ -39,6 +42,7 @@ class Prepared:
     unguided_ids: tuple[int, ...]
     routes_dropped: int
     row_uid: str
+    step: int
 
 
 @register(AGENT_NAME)
@@ -58,7 +62,7 @@ class RealmAgentLoop(AgentLoopBase):
         """Plan and tokenise for the `n` rollouts of a dataset row.
 
         Args:
-            row: `raw_prompt`, `extra_info` and `global_steps` are read.
+            row: `raw_prompt`, `extra_info`, `global_steps` and, if it is there, `EXPOSURE_COLUMN` are read.
 
         Raises:
             ValueError: the bare question does not fit `rollout.prompt_length` (it is never cut), or the row's
@@ -66,33 +70,36 @@ class RealmAgentLoop(AgentLoopBase):
         """
         messages = [dict(message) for message in row["raw_prompt"]]
         info = row.get("extra_info") or {}
+        step = int(row["global_steps"])
         if "routes" not in info:
             ids = await self._tokenise(messages)
             self._check_fits(ids, info)
-            return Prepared(GroupPlan(0.0, (False,) * n, ()), (), ids, 0, "")
+            return Prepared(GroupPlan(0.0, (False,) * n, (), ()), (), ids, 0, "", step)
         routes = routes_from(info["routes"])
-        step = int(row["global_steps"])
         uid = str(info["uid"])
+        exposure = row.get(EXPOSURE_COLUMN)
         plan = plan_group(
             seed=self.realm.seed,
             uid=uid,
             step=step,
-            exposure=self.schedule(step),
+            exposure=self.schedule(step) if exposure is None else float(exposure),
             n=n,
-            n_routes=len(routes),
+            route_steps=[len(route.steps) for route in routes],
             fade=self.realm.fade,
             unguided_floor=self.realm.unguided_floor,
             max_routes=self.realm.max_routes,
             regime=info.get("regime"),
         )
-        shown, guided_ids = await self._fit_routes(messages, routes, plan.shown, uid, step)
+        shown, guided_ids = await self._fit_routes(messages, routes, plan, uid, step)
         dropped = len(plan.shown) - len(shown)
         guided = plan.guided if shown else (False,) * n
+        steps = dict(zip(plan.shown, plan.shown_steps, strict=True))
+        fitting = GroupPlan(plan.exposure, guided, shown, tuple(steps[i] for i in shown))
         unguided_ids: tuple[int, ...] = ()
         if not all(guided):
             unguided_ids = await self._tokenise(render_messages(messages, ()))
             self._check_fits(unguided_ids, info)
-        return Prepared(GroupPlan(plan.exposure, guided, shown), guided_ids, unguided_ids, dropped, uid)
+        return Prepared(fitting, guided_ids, unguided_ids, dropped, uid, step)
 
     async def generate(
         self, prepared: Prepared, session_id: int, sampling_params: dict[str, Any]
@@ -126,10 +133,13 @@ class RealmAgentLoop(AgentLoopBase):
                 "turn_scores": [],
                 "tool_rewards": [],
                 "shown": list(prepared.plan.shown) if guided else [],
+                "shown_steps": list(prepared.plan.shown_steps) if guided else [],
                 "exposure": prepared.plan.exposure,
                 "guided": guided,
                 "routes_dropped": prepared.routes_dropped,
                 "row_uid": prepared.row_uid,
+                "session_id": session_id,
+                "train_step": prepared.step,
             },
         )
 
@@ -143,18 +153,23 @@ class RealmAgentLoop(AgentLoopBase):
         self,
         messages: list[dict[str, Any]],
         routes: Sequence[Route],
-        shown: tuple[int, ...],
+        plan: GroupPlan,
         uid: str,
         step: int,
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The routes that fit the budget, dropped whole and at random, and the prompt that shows them."""
-        kept = shown
+        kept = plan.shown
+        n_steps = dict(zip(plan.shown, plan.shown_steps, strict=True))
         while kept:
-            rendered = render_messages(messages, [routes[i] for i in kept], self.realm.show_answers)
+            rendered = render_messages(
+                messages, [routes[i] for i in kept], self.realm.show_answers, [n_steps[i] for i in kept]
+            )
             ids = await self._tokenise(rendered)
             if len(ids) <= self.prompt_length:
                 return kept, ids
-            kept = keep_routes(seed=self.realm.seed, uid=uid, step=step, shown=shown, n_keep=len(kept) - 1)
+            kept = keep_routes(
+                seed=self.realm.seed, uid=uid, step=step, shown=plan.shown, n_keep=len(kept) - 1
+            )
         return (), ()
 
     async def _tokenise(self, messages: list[dict[str, Any]]) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,13 @@ def step_folder(root: Path, step: int) -> Path:
     return root / f"global_step_{step}"
 
 
-def find(root: Path) -> Found:
+def find(root: Path, check: Callable[[Path], str | None] = lambda folder: None) -> Found:
     """The last whole checkpoint under `root`, which may not exist. Reads only.
 
     The tracker's checkpoint, if that is whole; else, of those that are, the one written last.
+
+    Args:
+        check: says of a checkpoint's folder what else is wrong with it; None: nothing.
     """
     if not root.is_dir():
         return Found(None, (), ())
@@ -56,7 +59,7 @@ def find(root: Path) -> Found:
     steps = sorted(
         (int(m[1]) for p in root.iterdir() if p.is_dir() and (m := _STEP_FOLDER.match(p.name))), reverse=True
     )
-    faults = {step: _fault(root, step, named) for step in steps}
+    faults = {step: _fault(root, step, named) or check(step_folder(root, step)) for step in steps}
     if named is not None and named not in faults:
         problems.append(f"{TRACKER} names step {named}, whose folder is missing")
     whole = [step for step in steps if faults[step] is None]

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from realm_ext.adaptive import AdaptiveConfig, read_adaptive
 from realm_ext.exposure import check_fade
 from realm_ext.schedule import build_schedule
 
@@ -24,13 +25,15 @@ class RealmConfig:
     Attributes:
         schedule: what `build_schedule` reads.
         seed: start of every draw of who sees what.
-        fade: what shrinks with exposure: presence, routes, or both.
+        fade: what shrinks with exposure: presence, routes, steps, or several of them.
         unguided_floor: rollouts of a group that never see a route.
         max_routes: the most routes in one prompt.
         show_answers: whether the shown routes end with their final answers.
         advantage: "separate" or "pool", see `realm_ext.advantages`.
         weights: weight of each reward component.
         right_share: share of right routes in the bank; None: measured on the training files.
+        adaptive: how exposure follows each question, see `realm_ext.adaptive`.
+        traces: whether the trainer writes a line for each rollout, see `realm_ext.traces`.
     """
 
     schedule: Mapping[str, Any]
@@ -42,6 +45,8 @@ class RealmConfig:
     advantage: str = "separate"
     weights: Mapping[str, float] = field(default_factory=lambda: dict(WEIGHTS))
     right_share: float | None = None
+    adaptive: AdaptiveConfig = field(default_factory=AdaptiveConfig)
+    traces: bool = True
 
 
 def read_config(config: DictConfig | Mapping[str, Any]) -> RealmConfig:
@@ -68,8 +73,10 @@ def read_config(config: DictConfig | Mapping[str, Any]) -> RealmConfig:
         options["weights"] = {**WEIGHTS, **weights}
     if isinstance(options.get("fade"), (list, tuple)):
         options["fade"] = tuple(options["fade"])
+    problems = _message_of(read_adaptive, options.get("adaptive"))
+    options["adaptive"] = AdaptiveConfig() if problems else read_adaptive(options.get("adaptive"))
     result = RealmConfig(**options)
-    problems = _problems(result)
+    problems = [f"realm.{problem}" for problem in problems] + _problems(result)
     if problems:
         raise ValueError("; ".join(problems))
     return result
@@ -89,8 +96,13 @@ def _problems(config: RealmConfig) -> list[str]:
             found.append(f"{name}: expected a whole number{at_least}, got {value!r}")
     if config.unguided_floor == 1:
         found.append("unguided_floor: 1 leaves a rollout with nothing to compare it to; use 0, 2 or more")
-    if not isinstance(config.show_answers, bool):
-        found.append(f"show_answers: expected true or false, got {config.show_answers!r}")
+    for name in ("show_answers", "traces"):
+        if not isinstance(getattr(config, name), bool):
+            found.append(f"{name}: expected true or false, got {getattr(config, name)!r}")
+    if config.adaptive.kind == "per_question" and config.unguided_floor == 0:
+        found.append(
+            "adaptive.kind: per_question learns from unguided rollouts; set unguided_floor to 2 or more"
+        )
     if config.advantage not in ADVANTAGES:
         found.append(f"advantage: {config.advantage!r} is unknown; use one of {', '.join(ADVANTAGES)}")
     found += _weight_problems(config.weights)
@@ -118,6 +130,6 @@ def _is_number(value: Any) -> bool:
 def _message_of(check: Any, value: Any) -> list[str]:
     try:
         check(value)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         return [str(error)]
     return []

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-FADES = ("presence", "routes")
+FADES = ("presence", "routes", "steps")
 REGIMES = ("guided", "unguided")
 
 
@@ -23,23 +23,24 @@ class GroupPlan:
         guided: one flag per rollout (index: verl's session id).
         shown: indexes into the question's routes in the order of numbering, the same for every guided
             rollout; empty when nobody is guided.
+        shown_steps: how many first steps of each shown route are shown, parallel to `shown`. Fewer than the route
+            has: it is cut, and neither its conclusion nor its answer is shown.
     """
 
     exposure: float
     guided: tuple[bool, ...]
     shown: tuple[int, ...]
+    shown_steps: tuple[int, ...]
 
 
 def check_fade(fade: Sequence[str]) -> None:
     """Refuse what cannot be faded.
 
     Raises:
-        ValueError: `fade` is empty, repeats itself, or names something unknown or not supported yet.
+        ValueError: `fade` is empty, repeats itself, or names something unknown.
     """
     if isinstance(fade, str) or not fade:
         raise ValueError(f"fade: expected a list with one or more of {', '.join(FADES)}, got {fade!r}")
-    if "steps" in fade:
-        raise ValueError(f"fade: 'steps' is not supported yet; use one or more of {', '.join(FADES)}")
     unknown = [name for name in fade if name not in FADES]
     if unknown:
         raise ValueError(f"fade: {unknown[0]!r} is unknown; use one or more of {', '.join(FADES)}")
@@ -54,7 +55,7 @@ def plan_group(
     step: int,
     exposure: float,
     n: int,
-    n_routes: int,
+    route_steps: Sequence[int],
     fade: Sequence[str],
     unguided_floor: int,
     max_routes: int,
@@ -64,8 +65,9 @@ def plan_group(
 
     With regime None the exposure decides: `presence` shrinks the number of guided rollouts to
     `exposure * (n - unguided_floor)` in expectation, never exactly 1; without it all but the floor are
-    guided. `routes` shrinks the number of routes to `exposure * min(max_routes, n_routes)` in
-    expectation; none left leaves the group unguided.
+    guided. `routes` shrinks the number of routes to `exposure * min(max_routes, len(route_steps))` in
+    expectation. `steps` shrinks each shown route to `exposure` times its steps in expectation, its first ones; a
+    route of which no step is left is not shown. No route left leaves the group unguided.
 
     A row marked "unguided" sees nothing. A row marked "guided" has all its rollouts see as many routes
     as allowed, at exposure 1, and the same ones at every step, so that validation curves compare.
@@ -76,7 +78,7 @@ def plan_group(
         step: verl's global step.
         exposure: the ceiling at this step, times the adaptive part, in [0, 1].
         n: rollouts in the group.
-        n_routes: routes in the question's bank.
+        route_steps: number of steps of each route in the question's bank.
         fade: what shrinks, see `check_fade`.
         unguided_floor: rollouts that stay unguided whatever the exposure.
         max_routes: the most routes in one prompt.
@@ -88,31 +90,34 @@ def plan_group(
     check_fade(fade)
     if not 0.0 <= exposure <= 1.0:
         raise ValueError(f"exposure must be in [0, 1], got {exposure}")
-    if n < 1 or n_routes < 0 or unguided_floor < 0 or max_routes < 0:
+    if n < 1 or unguided_floor < 0 or max_routes < 0:
         raise ValueError(
-            f"expected n >= 1 and n_routes, unguided_floor, max_routes >= 0, got n={n}, n_routes={n_routes}, "
-            f"unguided_floor={unguided_floor}, max_routes={max_routes}"
+            f"expected n >= 1 and unguided_floor, max_routes >= 0, got n={n}, unguided_floor={unguided_floor}, "
+            f"max_routes={max_routes}"
         )
     if regime is not None and regime not in REGIMES:
         raise ValueError(f"regime must be guided, unguided or null, got {regime!r}")
+    n_routes = len(route_steps)
     n_usable = min(n_routes, max_routes)
     if regime == "unguided":
         return _nobody(0.0, n)
     if regime == "guided":
-        key = f"{seed}|{uid}|fixed"
-        return (
-            GroupPlan(1.0, (n_usable > 0,) * n, _draw(key, n_routes, n_usable))
-            if n_usable
-            else _nobody(1.0, n)
-        )
+        if n_usable == 0:
+            return _nobody(1.0, n)
+        shown = _draw(f"{seed}|{uid}|fixed", n_routes, n_usable)
+        return GroupPlan(1.0, (True,) * n, shown, tuple(route_steps[i] for i in shown))
     key = f"{seed}|{uid}|{step}"
     n_shown = _round(exposure * n_usable, key + "|routes") if "routes" in fade else n_usable
     most = max(0, n - unguided_floor)
     n_guided = _round_not_one(exposure * most, key + "|presence") if "presence" in fade else most
-    if exposure == 0.0 or n_shown == 0 or n_guided < 2:
+    steps = {i: route_steps[i] for i in _draw(key, n_routes, n_shown)}
+    if "steps" in fade:
+        left = {i: _steps_left(exposure, n_steps, f"{key}|steps|{i}") for i, n_steps in steps.items()}
+        steps = {i: n_steps for i, n_steps in left.items() if n_steps is not None}
+    if exposure == 0.0 or not steps or n_guided < 2:
         return _nobody(exposure, n)
     guided = (True,) * n_guided + (False,) * (n - n_guided)
-    return GroupPlan(exposure, guided, _draw(key, n_routes, n_shown))
+    return GroupPlan(exposure, guided, tuple(steps), tuple(steps.values()))
 
 
 def keep_routes(*, seed: int, uid: str, step: int, shown: Sequence[int], n_keep: int) -> tuple[int, ...]:
@@ -125,7 +130,7 @@ def keep_routes(*, seed: int, uid: str, step: int, shown: Sequence[int], n_keep:
 
 
 def _nobody(exposure: float, n: int) -> GroupPlan:
-    return GroupPlan(exposure, (False,) * n, ())
+    return GroupPlan(exposure, (False,) * n, (), ())
 
 
 def _digest(key: str) -> bytes:
@@ -139,6 +144,12 @@ def _unit(key: str) -> float:
 
 def _draw(key: str, n_routes: int, n_shown: int) -> tuple[int, ...]:
     return tuple(sorted(range(n_routes), key=lambda i: _digest(f"{key}|route|{i}"))[:n_shown])
+
+
+def _steps_left(exposure: float, n_steps: int, key: str) -> int | None:
+    """How many first steps are shown; None: the route is not. One without steps is shown or not as a whole."""
+    left = _round(exposure * max(1, n_steps), key)
+    return min(left, n_steps) if left else None
 
 
 def _round(value: float, key: str) -> int:

@@ -6,14 +6,15 @@ a right one are refused). `realm_ext.plugin` calls `check` ahead of verl's own v
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from realm_ext import adaptive_store, checkpoints
 from realm_ext.config import RealmConfig, read_config
-from realm_ext.preflight_data import DataReport, read_data
+from realm_ext.preflight_data import DataReport, read_data, train_paths
 from realm_ext.schedule import build_schedule
 from reward_fns.mrpv import Weights, check_weights
 
@@ -50,6 +51,8 @@ def check(config: DictConfig) -> None:
     data = read_data(config, realm, with_lengths=not model_problem)
     problems += data.problems
     problems += _agent_problems(config, data)
+    problems += _unsupported(config, data)
+    problems += _adaptive_problems(config, realm)
     problems += _group_problems(config, realm)
     problems += _fade_problems(config, realm, data)
     share = realm.right_share if realm.right_share is not None else data.right_share
@@ -118,6 +121,58 @@ def _agent_problems(config: DictConfig, data: DataReport) -> list[str]:
     if config.trainer.v1.trainer_mode == "sync":
         problems.append(f"rows of the agent `realm` need trainer.v1.trainer_mode={TRAINER_MODE}, got sync")
     return problems
+
+
+def _unsupported(config: DictConfig, data: DataReport) -> list[str]:
+    """Parts of verl that would run beside rows with routes, but take their meaning away."""
+    if not data.has_routes:
+        return []
+    reasons = {
+        "algorithm.filter_groups.enable": "it drops questions whose rollouts all score alike, guided and unguided "
+        "taken together, and with them those that every rollout fails",
+        "actor_rollout_ref.rollout.multi_turn.enable": "the agent `realm` asks once and calls no tools",
+        "reward.reward_model.enable": "a reward model says nothing about verdicts",
+    }
+    problems = [
+        f"{key}=true: not supported where the data holds routes: {reason}; set it to false"
+        for key, reason in reasons.items()
+        if OmegaConf.select(config, key)
+    ]
+    if config.algorithm.adv_estimator == "remax":
+        problems.append(
+            "algorithm.adv_estimator=remax: not supported, its greedy baseline would be compared across regimes; "
+            "use realm_grpo"
+        )
+    return problems
+
+
+def _adaptive_problems(config: DictConfig, realm: RealmConfig) -> list[str]:
+    if realm.adaptive.kind == "none":
+        return []
+    problems = []
+    if OmegaConf.select(config, "actor_rollout_ref.actor.checkpoint.async_save"):
+        problems.append(
+            "realm.adaptive.kind=per_question: actor_rollout_ref.actor.checkpoint.async_save must be false, so that "
+            "the state and the weights of a checkpoint are of one step"
+        )
+    root = OmegaConf.select(config, "trainer.default_local_dir")
+    if root and OmegaConf.select(config, "trainer.resume_mode") == "auto":
+        folder = Path(root).absolute()
+        step = checkpoints.find(folder, adaptive_store.fault).step
+        if step is not None:
+            fingerprint = adaptive_store.data_fingerprint(train_paths(config))
+            problems += _message_of(
+                adaptive_store.check_data, checkpoints.step_folder(folder, step), fingerprint
+            )
+    return problems
+
+
+def _message_of(check: Callable[..., object], *arguments: Any) -> list[str]:
+    try:
+        check(*arguments)
+    except ValueError as error:
+        return [str(error)]
+    return []
 
 
 def _group_problems(config: DictConfig, realm: RealmConfig) -> list[str]:

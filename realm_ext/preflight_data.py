@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from realm_ext.config import RealmConfig
 from realm_ext.exposure import REGIMES
 from realm_ext.prompt import render_messages
+from realm_ext.tokens import PromptTokens
 from reward_fns.domains import domain_of
 from reward_fns.mrpv import measured_guess_rates, measured_right_share
 from reward_fns.routes import Route, routes_from
@@ -73,6 +74,11 @@ def read_data(config: DictConfig, realm: RealmConfig, *, with_lengths: bool) -> 
     if with_lengths and rows:
         _check_lengths(config, rows, report)
     return report
+
+
+def train_paths(config: DictConfig) -> list[str]:
+    """`data.train_files` as a list, whichever of verl's forms it has."""
+    return _paths(config, "train")
 
 
 def _paths(config: DictConfig, split: str) -> list[str]:
@@ -209,15 +215,11 @@ def _check_info(info: Mapping[str, Any], where: str) -> None:
 
 
 def _check_lengths(config: DictConfig, rows: Sequence[_Row], report: DataReport) -> None:
-    from transformers import AutoTokenizer
-
     model = config.actor_rollout_ref.model
-    path = model.get("tokenizer_path") or model.path
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            str(Path(path).expanduser()) if Path(path).expanduser().is_dir() else path
-        )
+        tokens = PromptTokens(config)
     except (OSError, ValueError) as error:
+        path = model.get("tokenizer_path") or model.path
         if "trust_remote_code" in str(error):
             report.notes.append(
                 f"prompt lengths are not checked: the tokenizer of {path} needs code from the Hub"
@@ -225,26 +227,22 @@ def _check_lengths(config: DictConfig, rows: Sequence[_Row], report: DataReport)
         else:
             report.problems.append(f"the tokenizer of {path} cannot be loaded: {str(error).splitlines()[0]}")
         return
-    if model.get("custom_chat_template"):
-        tokenizer.chat_template = model.custom_chat_template
-    template_options = OmegaConf.to_container(
-        OmegaConf.create(config.data.get("apply_chat_template_kwargs") or {})
-    )
     budget = config.actor_rollout_ref.rollout.prompt_length
     longest, where, n_over, n_filtered = 0, "", 0, 0
     for row in rows:
-        tokens = _n_tokens(tokenizer, row, template_options)
-        if tokens <= budget:
+        n_tokens = _n_tokens(tokens, row)
+        if n_tokens <= budget:
             continue
         bare = _Row(row.where, row.messages, False)
-        if config.data.get("filter_overlong_prompts") and _n_tokens(tokenizer, bare, template_options) > (
-            config.data.max_prompt_length
+        if (
+            config.data.get("filter_overlong_prompts")
+            and _n_tokens(tokens, bare) > config.data.max_prompt_length
         ):
             n_filtered += 1
             continue
         n_over += 1
-        if tokens > longest:
-            longest, where = tokens, row.where
+        if n_tokens > longest:
+            longest, where = n_tokens, row.where
     if n_filtered:
         report.notes.append(f"data.filter_overlong_prompts leaves out at least {n_filtered} rows")
     if n_over:
@@ -255,9 +253,5 @@ def _check_lengths(config: DictConfig, rows: Sequence[_Row], report: DataReport)
         )
 
 
-def _n_tokens(tokenizer: Any, row: _Row, template_options: Any) -> int:
-    messages = render_messages(row.messages, ()) if row.is_realm else [dict(m) for m in row.messages]
-    text = tokenizer.apply_chat_template(
-        messages, add_generation_prompt=True, tokenize=False, **template_options
-    )
-    return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+def _n_tokens(tokens: PromptTokens, row: _Row) -> int:
+    return tokens.count(render_messages(row.messages, ()) if row.is_realm else row.messages)

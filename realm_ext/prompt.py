@@ -16,35 +16,56 @@ GUIDED = (
     "as `1: right` or `2: wrong at 3` with its first wrong step. "
     "Then give the final answer inside <answer> </answer>."
 )
+CUT = "(cut here)"
+ABOUT_CUT = f"\nA route that ends with {CUT} goes on unseen: judge the steps that are shown."
 
 
-def render_routes(routes: Sequence[Route], show_answers: bool = True) -> str:
-    """The text block that shows `routes`, numbered from 1 in the given order, steps numbered from 1."""
+def render_routes(
+    routes: Sequence[Route], show_answers: bool = True, shown_steps: Sequence[int] | None = None
+) -> str:
+    """The text block that shows `routes`, numbered from 1 in the given order, steps numbered from 1.
+
+    `shown_steps` cuts each route after so many steps (None: nowhere); a cut route ends with `CUT`, without answer.
+    """
     lines: list[str] = []
-    for number, route in enumerate(routes, start=1):
+    for number, (route, n_steps) in enumerate(
+        zip(routes, _counts(routes, shown_steps), strict=True), start=1
+    ):
         lines.append(f"Route {number}")
-        lines.extend(f"{step_number}. {step}" for step_number, step in enumerate(route.steps, start=1))
-        if show_answers:
+        lines.extend(
+            f"{step_number}. {step}" for step_number, step in enumerate(route.steps[:n_steps], start=1)
+        )
+        if n_steps < len(route.steps):
+            lines.append(CUT)
+        elif show_answers:
             lines.append(f"Answer: {route.answer}")
     return "\n\nRoutes to judge:\n" + "\n".join(lines) + "\n"
 
 
-def render_suffix(routes: Sequence[Route], show_answers: bool = True) -> str:
+def render_suffix(
+    routes: Sequence[Route], show_answers: bool = True, shown_steps: Sequence[int] | None = None
+) -> str:
     """What is added after the question: the routes block, if any, and the instruction of that regime."""
     if not routes:
         return UNGUIDED
-    return render_routes(routes, show_answers) + GUIDED
+    counts = _counts(routes, shown_steps)
+    is_cut = any(count < len(route.steps) for route, count in zip(routes, counts, strict=True))
+    return render_routes(routes, show_answers, counts) + (ABOUT_CUT if is_cut else "") + GUIDED
 
 
 def render_messages(
-    messages: Sequence[Mapping[str, Any]], routes: Sequence[Route], show_answers: bool = True
+    messages: Sequence[Mapping[str, Any]],
+    routes: Sequence[Route],
+    show_answers: bool = True,
+    shown_steps: Sequence[int] | None = None,
 ) -> list[dict[str, Any]]:
     """Chat messages with the routes and the instruction appended to the last user message.
 
     Args:
         messages: the bare question as chat messages, each with `role` and `content`.
         routes: the routes to show, in the order of numbering; empty for an unguided prompt.
-        show_answers: whether each route ends with its final answer.
+        show_answers: whether each whole route ends with its final answer.
+        shown_steps: how many first steps of each route to show; None: all.
 
     Returns:
         New messages; the input is left as it was. Content given as a list of parts gets a text part.
@@ -58,7 +79,7 @@ def render_messages(
     if user is None:
         roles = [m.get("role") for m in rendered]
         raise ValueError(f"a prompt needs a message with role 'user'; found the roles {roles}")
-    suffix = render_suffix(routes, show_answers)
+    suffix = render_suffix(routes, show_answers, shown_steps)
     content = user.get("content")
     if isinstance(content, str):
         user["content"] = content + suffix
@@ -69,3 +90,7 @@ def render_messages(
             f"a user message's content must be text or a list of parts, not {type(content).__name__}"
         )
     return rendered
+
+
+def _counts(routes: Sequence[Route], shown_steps: Sequence[int] | None) -> Sequence[int]:
+    return [len(route.steps) for route in routes] if shown_steps is None else shown_steps

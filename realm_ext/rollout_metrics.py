@@ -8,7 +8,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-COMPONENTS = ("score", "outcome", "verdict", "decisive", "format", "consistent")
+COMPONENTS = (
+    "score",
+    "outcome",
+    "verdict",
+    "decisive",
+    "raw_verdict",
+    "raw_decisive",
+    "format",
+    "consistent",
+)
+# A component that a row does not have is 0 there and says so in this companion; such rows stay out of its mean.
+COMPANIONS = {
+    "verdict": "has_verdict",
+    "raw_verdict": "has_verdict",
+    "decisive": "has_decisive",
+    "raw_decisive": "has_decisive",
+    "consistent": "guided",
+}
+KINDS = ("right", "wrong")
+CONFUSION = tuple(f"{kind}_judged_{says}" for kind in KINDS for says in KINDS)
+READ = (*COMPONENTS, "acc", "n_shown", "n_disputed", *sorted(set(COMPANIONS.values())), *CONFUSION)
 
 
 @dataclass(frozen=True)
@@ -17,18 +37,24 @@ class Rollout:
 
     Attributes:
         uid: verl's group id.
+        session: its number within the group.
+        row_uid: the row's content hash; empty for a row without routes.
         guided: whether it saw routes.
         exposure: of its group; None for a rollout of another agent.
-        n_shown: routes in its prompt.
+        shown: indexes of the routes in its prompt.
+        shown_steps: steps shown of each.
         n_dropped: routes left out of its group's prompt by the length budget.
         response_length: tokens.
         components: numbers the reward function returned, by name.
     """
 
     uid: str
+    session: int
+    row_uid: str
     guided: bool
     exposure: float | None
-    n_shown: int
+    shown: tuple[int, ...]
+    shown_steps: tuple[int, ...]
     n_dropped: int
     response_length: int
     components: Mapping[str, float]
@@ -43,15 +69,22 @@ class Rollout:
         exposure = extra.get("exposure")
         return cls(
             uid=key.rsplit("_", 2)[0],
+            session=int(key.rsplit("_", 2)[1]),
+            row_uid=str(extra.get("row_uid") or ""),
             guided=bool(extra.get("guided", False)),
             exposure=None if exposure is None else float(exposure),
-            n_shown=len(extra.get("shown") or ()),
+            shown=tuple(extra.get("shown") or ()),
+            shown_steps=tuple(extra.get("shown_steps") or ()),
             n_dropped=int(extra.get("routes_dropped") or 0),
             response_length=int(tag["response_len"]),
-            components={
-                name: float(info[name]) for name in COMPONENTS if isinstance(info.get(name), (int, float))
-            },
+            components={name: float(info[name]) for name in READ if isinstance(info.get(name), (int, float))},
         )
+
+    @property
+    def is_right(self) -> bool | None:
+        """Whether the answer was right; None when the reward returned neither `outcome` nor `acc`."""
+        value = self.components.get("outcome", self.components.get("acc"))
+        return None if value is None else value > 0.5
 
 
 def step_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
@@ -64,17 +97,37 @@ def step_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
     metrics = {
         "realm/exposure": _mean([r.exposure or 0.0 for r in ours]),
         "realm/guided_share": len(guided) / len(ours),
-        "realm/routes_shown": _mean([r.n_shown for r in guided]),
+        "realm/routes_shown": _mean([len(r.shown) for r in guided]),
+        "realm/steps_shown": _mean([sum(r.shown_steps) for r in guided]),
         "realm/routes_dropped": float(sum(groups.values())),
+        **confusion_metrics(guided),
     }
     for regime, members in (("guided", guided), ("unguided", [r for r in ours if not r.guided])):
         if not members:
             continue
         metrics[f"realm/{regime}/response_length"] = _mean([r.response_length for r in members])
         for name in COMPONENTS:
-            values = [r.components[name] for r in members if name in r.components]
+            has = COMPANIONS.get(name, "")
+            values = [
+                r.components[name] for r in members if name in r.components and r.components.get(has, 1)
+            ]
             if values:
                 metrics[f"realm/{regime}/{name}"] = _mean(values)
+    return metrics
+
+
+def confusion_metrics(guided: Sequence[Rollout]) -> dict[str, float]:
+    """Of the right and of the wrong routes shown and judged, the share judged right and wrong."""
+    counts = {name: _total([r.components.get(name, 0.0) for r in guided]) for name in CONFUSION}
+    metrics: dict[str, float] = {}
+    for kind in KINDS:
+        names = [f"{kind}_judged_{says}" for says in KINDS]
+        n = _total([counts[name] for name in names])
+        if n:
+            metrics |= {f"realm/verdicts/{name}": counts[name] / n for name in names}
+    n_scored = _total([r.components.get("n_shown", 0) - r.components.get("n_disputed", 0) for r in guided])
+    if n_scored:
+        metrics["realm/verdicts/missing"] = 1.0 - _total(list(counts.values())) / n_scored
     return metrics
 
 
@@ -107,4 +160,8 @@ def _is(data_source: str, regime: str) -> bool:
 
 
 def _mean(values: Sequence[float]) -> float:
-    return float(sum(values)) / len(values) if values else 0.0
+    return _total(values) / len(values) if values else 0.0
+
+
+def _total(values: Sequence[float]) -> float:
+    return float(sum(values))

@@ -6,21 +6,30 @@ CPU step. Registered when verl's trainers are imported; a config chooses it by `
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import transfer_queue as tq
 from omegaconf import OmegaConf, open_dict
+from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
+from transformers import AutoConfig
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.utils.tensordict_utils import assign_non_tensor_stack
+from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
 
-from realm_ext import checkpoints
+from realm_ext import adaptive_store, carry_over, checkpoints, traces
+from realm_ext.adaptive import Levels, Visit, bucket_of
 from realm_ext.advantages import strata, strata_of
+from realm_ext.agent_loop import EXPOSURE_COLUMN
 from realm_ext.config import read_config
+from realm_ext.preflight_data import train_paths
 from realm_ext.rollout_metrics import Rollout, step_metrics, validation_metrics
 from realm_ext.schedule import build_schedule
+from reward_fns.routes import routes_from
 
 POLL_INTERVAL_S = 0.05
 
@@ -32,6 +41,11 @@ class RealmTrainerSync(PPOTrainerSync):
     def __init__(self, config: Any) -> None:
         self.realm = read_config(config)
         self.schedule = build_schedule(self.realm.schedule)
+        self.levels: Levels | None = None
+        self._segments: list[adaptive_store.Segment] = []
+        self._buckets: dict[str, str] = {}
+        self._data_fingerprint = ""
+        self._rollouts_of_step: list[Rollout] = []
         super().__init__(config)
 
     @property
@@ -57,13 +71,59 @@ class RealmTrainerSync(PPOTrainerSync):
         if tensorboard is not None:
             tensorboard.writer.flush()
 
+    # ------------------------------ adaptive exposure and traces ------------------------------
+
+    def _next_train_batch(self, num_prompts: int | None = None) -> TensorDict:
+        """The next rows; with adaptive exposure each carries its own, so that every worker plans from the same."""
+        batch = super()._next_train_batch(num_prompts)
+        if self.levels is None or "extra_info" not in batch:
+            return batch
+        ceiling = self.schedule(self.global_steps)
+        exposures: list[float | None] = []
+        for info, source in zip(list(batch["extra_info"]), list(batch["data_source"]), strict=True):
+            if "routes" not in (info or {}) or info.get("regime") is not None:
+                exposures.append(None)
+                continue
+            uid, bucket = str(info["uid"]), bucket_of(source, routes_from(info["routes"]))
+            self._buckets[uid] = bucket
+            exposures.append(ceiling * self.levels.level(uid, bucket))
+        assign_non_tensor_stack(batch, EXPOSURE_COLUMN, exposures)
+        return batch
+
+    def step(self, metrics: dict[str, Any], timing_raw: dict[str, float]) -> KVBatchMeta:
+        """A training step; afterwards its rollouts move the levels and are written down."""
+        self._rollouts_of_step = []
+        batch = super().step(metrics, timing_raw)
+        if self.levels is not None:
+            self.levels.update(visits_of(self._rollouts_of_step, self._buckets))
+            self._buckets = {}
+            metrics["realm/adaptive/questions"] = float(len(self.levels.questions))
+            for name, (n, level) in sorted(self.levels.buckets.items()):
+                metrics[f"realm/adaptive/level/{name}"] = level / n
+        if self.realm.traces:
+            traces.write(self._checkpoint_root(), self.global_steps, self._rollouts_of_step)
+        return batch
+
     # ------------------------------ advantages and metrics ------------------------------
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         rollouts = self._rollouts(batch)
         present = [rollout for rollout in rollouts if rollout is not None]
+        self._rollouts_of_step += present
         metrics.update(step_metrics(present))
         metrics["realm/schedule"] = self.schedule(self.global_steps)
+        if self._validates_after_this_step() and self.processor is None:
+            metrics.update(
+                carry_over.measure(
+                    batch,
+                    rollouts,
+                    workers=self.actor_rollout_wg,
+                    tokenizer=self.tokenizer,
+                    builder=self._token_builder(),
+                    multiple=max(self.actor_rollout_wg._dispatch_info["actor"]) + 1,
+                    temperature=self.config.actor_rollout_ref.rollout.temperature,
+                )
+            )
         if self.config.algorithm.adv_estimator != "realm_grpo":
             return super()._compute_advantage(batch, metrics)
         # Padding rows carry no 1 in their mask; a stratum of their own keeps them out of everybody's mean.
@@ -71,6 +131,19 @@ class RealmTrainerSync(PPOTrainerSync):
         guided = [r is not None and r.guided for r in rollouts]
         with strata(strata_of(uids, guided, self.realm.advantage)):
             return super()._compute_advantage(batch, metrics)
+
+    def _validates_after_this_step(self) -> bool:
+        every, step = self.config.trainer.test_freq, self.global_steps
+        return every > 0 and (step % every == 0 or step >= self.total_training_steps)
+
+    def _token_builder(self) -> Any:
+        """What makes prompts in the agent loop, for this process."""
+        config = AutoConfig.from_pretrained(self.config.actor_rollout_ref.model.path)
+        return create_continuous_token_builder(
+            self.tokenizer,
+            hf_model_type=config.model_type,
+            chat_template_kwargs=self.config.data.get("apply_chat_template_kwargs", {}),
+        )
 
     def _rollouts(self, batch: KVBatchMeta) -> list[Rollout | None]:
         """One entry per row of the batch, in its order; None for verl's padding rows."""
@@ -111,7 +184,7 @@ class RealmTrainerSync(PPOTrainerSync):
         """What must stay the same for a resumed run to make the same exposure decisions."""
         config = OmegaConf.to_container(self.config, resolve=True)
         parts = {
-            "realm": config["realm"],
+            "realm": {key: value for key, value in config["realm"].items() if key != "traces"},
             "data": [config["data"][key] for key in ("train_files", "train_batch_size", "seed", "shuffle")],
             "rollout_n": config["actor_rollout_ref"]["rollout"]["n"],
         }
@@ -136,6 +209,10 @@ class RealmTrainerSync(PPOTrainerSync):
         if trainer.get("remove_previous_ckpt_in_save", False):
             keep = 1
         checkpoints.open_for_writing(root, step)
+        if self.levels is not None:
+            self._segments = adaptive_store.save(
+                checkpoints.step_folder(root, step), self.levels, self._segments, step, self._data_fingerprint
+            )
         with open_dict(trainer):
             removing = trainer.pop("remove_previous_ckpt_in_save", None)
             trainer.update({key: None for key in limits})
@@ -154,7 +231,7 @@ class RealmTrainerSync(PPOTrainerSync):
         """Resume from the last whole checkpoint, whatever a kill left behind."""
         if self.config.trainer.resume_mode == "auto":
             root = self._checkpoint_root()
-            found = checkpoints.find(root)
+            found = checkpoints.find(root, adaptive_store.fault)
             if found.problems:
                 start = "starting from scratch" if found.step is None else f"resuming from step {found.step}"
                 print(
@@ -166,6 +243,33 @@ class RealmTrainerSync(PPOTrainerSync):
             if found.step is not None:
                 self._compare_fingerprint(root, found.step)
         super()._load_checkpoint()
+        if self.realm.adaptive.kind == "per_question":
+            self._load_levels()
+        if self.realm.traces:
+            traces.drop_after(self._checkpoint_root(), self.global_steps)
+
+    def _load_levels(self) -> None:
+        """The state of the checkpoint that verl resumed from; fresh where there is none.
+
+        Raises:
+            ChangedDataError: the training data is not what the state was made with.
+            TornStateError: `trainer.resume_from_path` names a checkpoint whose state is not whole.
+        """
+        self._data_fingerprint = adaptive_store.data_fingerprint(train_paths(self.config))
+        self.levels, self._segments = Levels(self.realm.adaptive), []
+        if self.global_steps == 0:
+            return
+        folder = checkpoints.step_folder(self._checkpoint_root(), self.global_steps)
+        if self.config.trainer.resume_mode == "resume_path":
+            folder = Path(self.config.trainer.resume_from_path).absolute()
+        if adaptive_store.read_manifest(folder) is None:
+            print(
+                f"ReaLM: {folder} has no adaptive state; every question starts at level {self.levels.config.start}",
+                flush=True,
+            )
+            return
+        adaptive_store.check_data(folder, self._data_fingerprint)
+        self.levels, self._segments = adaptive_store.load(folder, self.realm.adaptive)
 
     def _compare_fingerprint(self, root: Path, step: int) -> None:
         marker = checkpoints.read_marker(root, step)
@@ -179,3 +283,25 @@ class RealmTrainerSync(PPOTrainerSync):
                 "exposure decisions from here on differ from those of the run that wrote it",
                 flush=True,
             )
+
+
+def visits_of(rollouts: Sequence[Rollout], buckets: Mapping[str, str]) -> list[Visit]:
+    """One visit for each question that had unguided rollouts in this step.
+
+    Args:
+        rollouts: all of the step.
+        buckets: difficulty bucket by row uid, of the rows whose exposure adapts.
+
+    Raises:
+        ValueError: the reward said of no rollout whether it was right.
+    """
+    right: dict[str, list[bool | None]] = {}
+    for rollout in rollouts:
+        if rollout.row_uid in buckets and not rollout.guided:
+            right.setdefault(rollout.row_uid, []).append(rollout.is_right)
+    if any(value is None for values in right.values() for value in values):
+        raise ValueError(
+            "realm.adaptive.kind=per_question needs a reward that returns `outcome` or `acc` for every rollout; "
+            "use reward_fns, add one of the keys, or set realm.adaptive.kind=none"
+        )
+    return [Visit(uid, buckets[uid], any(values)) for uid, values in right.items()]

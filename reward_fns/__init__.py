@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reward_fns import domains as _domains
-from reward_fns.mrpv import Reason, Weights, score_response
+from reward_fns.cut import cut_routes
+from reward_fns.mrpv import Reason, Weights, score_response, verdict_confusion
 from reward_fns.response import parse_response
-from reward_fns.routes import Route, indexes_from, route_at, route_count
+from reward_fns.routes import Route, counts_from, indexes_from, route_at, route_count
 
 __all__ = ["MAX_PRED_CHARS", "compute_score"]
 
@@ -46,7 +47,8 @@ def compute_score(
         solution_str: the model's response.
         ground_truth: the gold answer.
         extra_info: `routes` (route mappings), `shown` (0-based indexes into them in the order of numbering;
-            absent or empty: unguided), `exposure`. Other keys are ignored.
+            absent or empty: unguided), `shown_steps` (how many first steps of each shown route the prompt had,
+            see `reward_fns.cut`; absent: all), `exposure`. Other keys are ignored.
         w_outcome, w_verdict, w_decisive, w_format: weights; `mrpv.check_weights` says which are sound.
         right_share: share of right routes in the bank.
         guess_rates: see `mrpv.measured_guess_rates`; keys may be texts, as in a config.
@@ -58,7 +60,9 @@ def compute_score(
         `score` (weighted sum), `acc` and `outcome` (0 or 1), `verdict`, `decisive` (as credited),
         `raw_verdict`, `raw_decisive` (before the consistency rule), `format`, `consistent`, `guided`,
         `has_verdict`, `has_decisive` (0: absent, its component is 0), `exposure`, `n_shown`, `n_disputed`
-        (shown routes left out because label and soundness differ), `reason` (`mrpv.Reason`),
+        (shown routes left out because label and soundness differ, or because too little of them was shown),
+        `right_judged_right`, `right_judged_wrong`, `wrong_judged_right`, `wrong_judged_wrong` (numbers of routes;
+        neither where the verdict is missing), `reason` (`mrpv.Reason`),
         `response_chars`, `pred` (the canonical answer, empty if none).
 
     Raises:
@@ -96,6 +100,7 @@ def compute_score(
         "exposure": _exposure(extra_info),
         "n_shown": len(shown),
         "n_disputed": parts.disputed,
+        **verdict_confusion(shown, response.verdicts),
         "reason": int(Reason.BAD_ROW if bad_row else parts.reason),
         "response_chars": len(solution_str),
         "pred": _loggable(parts.prediction or ""),
@@ -108,7 +113,12 @@ def _shown_routes(extra_info: Mapping[str, Any] | None) -> tuple[tuple[Route, ..
     try:
         routes = info.get("routes")
         indexes = indexes_from(info.get("shown"), route_count(routes))
-        return tuple(route_at(routes, index) for index in indexes), False
+        shown = tuple(route_at(routes, index) for index in indexes)
+        n_steps = counts_from(info.get("shown_steps")) if shown else None
+        if n_steps is None or n_steps == tuple(len(route.steps) for route in shown):
+            return shown, False
+        bank = [route_at(routes, index) for index in range(route_count(routes))]
+        return cut_routes(bank, indexes, n_steps), False
     except ValueError:
         return (), True
 

@@ -199,7 +199,10 @@ def decisive_credit(
         if route.label or route.disputed or route.first_error is None or verdict is None or verdict.right:
             continue
         n_steps = len(route.steps)
-        rates = (1 / n_steps,) * n_steps if guess_rates is None else guess_rates.get(n_steps, ())
+        if guess_rates is None or route.cut:  # the bank's rates are those of whole routes
+            rates: Sequence[float] = (1 / n_steps,) * n_steps
+        else:
+            rates = guess_rates.get(n_steps, ())
         if not rates or max(rates) > MAX_GUESS_RATE:
             continue
         rate = rates[verdict.step] if verdict.step is not None and verdict.step < len(rates) else 0.0
@@ -219,7 +222,7 @@ def is_consistent(
     if prediction is None:
         return False
     for route, verdict in zip(shown, verdicts, strict=True):
-        if verdict is None or route.disputed:
+        if verdict is None or route.disputed or route.cut:
             continue
         read = domain.extract(route.answer)
         same = read is not None and domain.equivalent(prediction, read)
@@ -309,6 +312,17 @@ def check_weights(weights: Weights, right_share: float = 0.5, max_routes: int = 
             "Lower the verdict, decisive and format weights, or raise the outcome weight"
         )
     return low, high
+
+
+def verdict_confusion(shown: Sequence[Route], verdicts: Sequence[Verdict | None]) -> dict[str, int]:
+    """How many undisputed right and wrong routes were judged right and wrong; a missing verdict is neither."""
+    counts = Counter(
+        (route.label, verdict.right)
+        for route, verdict in zip(shown, verdicts, strict=True)
+        if verdict is not None and not route.disputed
+    )
+    words = ((True, "right"), (False, "wrong"))
+    return {f"{kind}_judged_{says}": counts[label, said] for label, kind in words for said, says in words}
 
 
 def _route_values(right_share: float) -> tuple[float, float]:

@@ -20,7 +20,8 @@ class Route:
     """One chain of thought for a question.
 
     `label` says whether the final answer is right, `sound` whether the reasoning holds (None: unknown),
-    `first_error` is the 0-based index of the first wrong step (None: unknown or none).
+    `first_error` is the 0-based index of the first wrong step (None: unknown or none). `cut` says that only the
+    first steps of it were shown (`reward_fns.cut`); routes in data are whole.
     """
 
     steps: tuple[str, ...]
@@ -29,6 +30,7 @@ class Route:
     sound: bool | None
     first_error: int | None
     source: str
+    cut: bool = False
 
     def __post_init__(self) -> None:
         if self.first_error is not None and not 0 <= self.first_error < len(self.steps):
@@ -123,6 +125,22 @@ def route_to_mapping(r: Route) -> dict[str, Any]:
         "first_error": r.first_error,
         "source": r.source,
     }
+
+
+def counts_from(value: Any) -> tuple[int, ...] | None:
+    """Read `extra_info["shown_steps"]`: whole numbers, one for each shown route; None where it is absent.
+
+    Raises:
+        ValueError: not a list of whole numbers.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        _refuse(f"shown_steps must be a list of whole numbers; got {_short(value)}")
+    counts = tuple(_as_int(item, "shown_steps") for item in value)
+    if None in counts:
+        raise ValueError(f"shown_steps must hold whole numbers; got {_short(counts)}")
+    return tuple(count for count in counts if count is not None)
 
 
 def indexes_from(value: Any, count: int) -> tuple[int, ...]:

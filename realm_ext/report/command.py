@@ -25,6 +25,7 @@ from realm_ext.report.summary import (
     summarize,
     tasks_of,
     title_of,
+    trace_tables,
 )
 
 PAGE = "index.html"
@@ -75,6 +76,14 @@ def print_summary(run: Run, summary: Summary, console: Console) -> None:
         console.print(_comparison_table(summary))
     if run.stages:
         console.print(_stage_table(run))
+    if run.traces:
+        for title, words, numbers, rows in trace_tables(run.traces):
+            table = _table(title, *words)
+            for column in numbers:
+                table.add_column(column, justify="right")
+            for row in rows:
+                _add_row(table, *row)
+            console.print(table)
     console.print(Text(summary.headline, style="bold"))
     for note in summary.notes:
         console.print(Text(f"- {note}", style="dim"))

@@ -24,6 +24,7 @@ from realm_ext.report.summary import (
     points_interval,
     tasks_of,
     title_of,
+    trace_tables,
 )
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -44,6 +45,7 @@ def build_page(run: Run, summary: Summary, pictures: Sequence[Picture]) -> str:
         _section("Accuracy by checkpoint", _accuracy_tables(run)) if run.evaluations else "",
         _section("Paired differences", _comparison_table(summary)) if summary.comparisons else "",
         *(_figure(picture) for picture in pictures),
+        _section("Route traces", _trace_tables(run)) if run.traces else "",
         _section("Stages", _stage_table(run)) if run.stages else "",
         _section("Missing or left out", _list(summary.notes)) if summary.notes else "",
     ]
@@ -103,6 +105,14 @@ def _stage_table(run: Run) -> str:
         for stage in run.stages
     ]
     return _table(("Stage", "Status", "Detail"), ("Time",), [*rows, ("All stages", "", "", duration(total))])
+
+
+def _trace_tables(run: Run) -> str:
+    tables = trace_tables(run.traces) if run.traces else []
+    return "".join(
+        f'<p class="quiet">{escape(title)}</p>' + _table(words, numbers, rows)
+        for title, words, numbers, rows in tables
+    )
 
 
 def _figure(picture: Picture) -> str:

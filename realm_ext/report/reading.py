@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from realm_ext.report.scalars import Series, read_scalars
+from realm_ext.report.traces import TraceSummary, read_traces
 
 CHECKPOINTS = ("base", "sft", "rl", "grpo")
 REGIMES = ("unguided", "guided")
@@ -61,6 +62,7 @@ class Run:
         rl, grpo: metrics of the ReaLM run and of the plain GRPO control run, by name.
         evaluations: sorted by task, checkpoint, regime.
         stages: in order of running.
+        traces: what the route traces of the ReaLM run say; None without them.
         notes: one line for each thing that is missing, torn or left out.
     """
 
@@ -70,6 +72,7 @@ class Run:
     evaluations: tuple[Evaluation, ...]
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]
+    traces: TraceSummary | None = None
 
 
 def read_run(folder: Path) -> Run:
@@ -86,12 +89,13 @@ def read_run(folder: Path) -> Run:
     grpo = _read_metrics(folder, "grpo", notes, "there is no plain GRPO run to draw beside")
     evaluations = _read_evaluations(folder / "eval", notes)
     stages = _read_stages(folder / "stages.json", notes)
+    traces = read_traces(folder / "rl" / "checkpoints", notes)
     if not (rl or grpo or evaluations or stages):
         raise FileNotFoundError(
             f"{folder} has nothing to report ({'; '.join(notes)}); give the folder of a run, "
             "the one that holds rl/, eval/ and stages.json"
         )
-    return Run(folder.resolve().name, rl, grpo, evaluations, stages, tuple(notes))
+    return Run(folder.resolve().name, rl, grpo, evaluations, stages, tuple(notes), traces)
 
 
 def _read_metrics(folder: Path, part: str, notes: list[str], without: str) -> dict[str, Series]:

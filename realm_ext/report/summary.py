@@ -14,6 +14,7 @@ from realm_ext.report.stats import (
     paired_difference,
     wilson_interval,
 )
+from realm_ext.report.traces import TraceSummary
 
 TITLES = {"base": "Base", "sft": "SFT", "rl": "RL", "grpo": "GRPO"}
 COMPARED = (("rl", "sft"), ("rl", "grpo"))  # after, before
@@ -117,6 +118,38 @@ def _headline(run: Run, comparisons: list[Comparison]) -> str:
 def _in_words(paired: PairedDifference) -> str:
     interval = f" (95% {points_interval(paired.interval)})" if paired.interval else ""
     return f"{interval}, {'within noise' if paired.within_noise else 'more than noise'}"
+
+
+# ------------------------------ tables that page and terminal share ------------------------------
+
+TextTable = tuple[str, tuple[str, ...], tuple[str, ...], list[tuple[str, ...]]]
+
+
+def trace_tables(found: TraceSummary) -> list[TextTable]:
+    """The route traces as tables: title, left-aligned columns, right-aligned ones, rows."""
+    exposure: list[tuple[str, ...]] = [
+        (
+            str(r.first) if r.first == r.last else f"{r.first} to {r.last}",
+            str(r.rollouts),
+            f"{r.exposure:.3f}",
+            percent(r.guided_share),
+            f"{r.routes:.2f}",
+            f"{r.steps:.2f}",
+        )
+        for r in found.exposure
+    ]
+    outcomes: list[tuple[str, ...]] = [
+        (str(r.routes), str(r.rollouts), percent(r.outcome), f"{r.score:.3f}") for r in found.outcomes
+    ]
+    return [
+        (
+            "Exposure by step, from the route traces",
+            ("Steps",),
+            ("Rollouts", "Exposure", "Guided", "Routes", "Route steps"),
+            exposure,
+        ),
+        ("Outcome by routes shown", ("Routes shown",), ("Rollouts", "Right", "Score"), outcomes),
+    ]
 
 
 # ------------------------------ numbers as text ------------------------------

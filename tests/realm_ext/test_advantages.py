@@ -32,6 +32,25 @@ def test_pool_by_hand() -> None:
     assert found == pytest.approx(TOTALS - 4.6 / 8)
 
 
+@pytest.mark.parametrize(("p_guided", "p_unguided"), [(0.9, 0.3), (0.7, 0.7), (1.0, 1.0)])
+def test_over_many_questions_pooling_takes_from_right_unguided_answers(
+    p_guided: float, p_unguided: float
+) -> None:
+    """A simulation: `separate` never pushes one down, `pool` pays each less (see benchmarks/bench_pooling.py)."""
+    draw = np.random.default_rng(0)
+    right = draw.random((2000, 8)) < np.repeat([p_guided, p_unguided], 4)
+    process = draw.random((2000, 8)) * np.repeat([0.4, 0.0], 4)
+    totals = (right + process).ravel()
+    uids = [str(i) for i in range(2000) for _ in range(8)]
+    kept = right.ravel() & ~np.tile(GUIDED, 2000)
+    found = {
+        kind: centred(totals, strata_of(uids, GUIDED * 2000, kind))[kept] for kind in ("separate", "pool")
+    }
+    assert found["separate"].min() >= 0
+    assert found["pool"].min() < 0
+    assert found["pool"].mean() < found["separate"].mean() - 0.05
+
+
 def test_pooling_punishes_right_unguided_answers_and_separate_does_not() -> None:
     all_right = np.array([1.4] * 4 + [1.0] * 4)
     assert centred(all_right, strata_of(UIDS, GUIDED, "pool"))[4:] == pytest.approx([-0.2] * 4)

@@ -192,3 +192,46 @@ def test_verls_own_way_in_makes_the_same_decisions() -> None:
 def test_engine_params_are_ones_vllm_takes() -> None:
     vllm = pytest.importorskip("vllm.sampling_params")
     assert vllm.SamplingParams(**final_only_params()).detokenize is False
+
+
+LONG = [{**route, "steps": [f"step {i}.{s}" for s in range(6)]} for i, route in enumerate(ROUTES)]
+
+
+def test_steps_that_are_cut_are_not_in_the_prompt() -> None:
+    prepared = prepare(make_loop(exposure=0.5, fade=("steps",)), row(uid="q", regime=None, routes=LONG))
+    prompt = text(prepared.guided_ids)
+    assert len(prepared.plan.shown) == 4
+    for index, n_steps in zip(prepared.plan.shown, prepared.plan.shown_steps, strict=True):
+        assert 0 < n_steps < 6
+        for step in range(6):
+            assert (f"step {index}.{step}\n" in prompt) == (step < n_steps)
+        assert f"Answer: {index}" not in prompt
+
+
+def test_the_reward_is_told_what_was_cut() -> None:
+    loop = make_loop(exposure=0.5, fade=("steps", "presence"))
+    prepared = prepare(loop, row(uid="q", regime=None, routes=LONG))
+    guided = run(loop, lambda: loop.generate(prepared, 0, {})).extra_fields
+    assert (guided["shown"], guided["shown_steps"]) == (
+        list(prepared.plan.shown),
+        list(prepared.plan.shown_steps),
+    )
+    unguided = run(loop, lambda: loop.generate(prepared, 7, {})).extra_fields
+    assert (unguided["shown"], unguided["shown_steps"]) == ([], [])
+    assert (unguided["session_id"], unguided["train_step"]) == (7, 5)
+
+
+def test_over_the_budget_the_routes_that_stay_keep_their_steps() -> None:
+    arguments: dict[str, Any] = {"exposure": 0.5, "fade": ("steps",)}
+    given = row(uid="q", regime=None, routes=LONG)
+    full = prepare(make_loop(**arguments), given)
+    steps = dict(zip(full.plan.shown, full.plan.shown_steps, strict=True))
+    less = prepare(make_loop(prompt_length=len(full.guided_ids) - 1, **arguments), given)
+    assert less.routes_dropped == 1
+    assert less.plan.shown_steps == tuple(steps[i] for i in less.plan.shown)
+
+
+def test_the_rows_own_exposure_is_taken_before_the_schedules() -> None:
+    given = {**row(uid="q", regime=None, routes=ROUTES), "realm_exposure": 0.0}
+    prepared = prepare(make_loop(exposure=1.0), given)
+    assert (prepared.plan.exposure, any(prepared.plan.guided)) == (0.0, False)

@@ -37,7 +37,7 @@ def test_weights_are_completed() -> None:
         ({"speed": 3}, "unknown key speed; known are"),
         ({"schedule": None}, "realm.schedule: missing"),
         ({"schedule": {"kind": "linear"}}, "realm.schedule.fade_steps: needed"),
-        ({"fade": ["steps"]}, "realm.fade: 'steps' is not supported yet"),
+        ({"fade": ["colours"]}, "realm.fade: 'colours' is unknown"),
         ({"fade": "presence"}, "realm.fade: expected a list"),
         ({"seed": 1.5}, "realm.seed: expected a whole number"),
         ({"unguided_floor": -1}, "realm.unguided_floor: expected a whole number of at least 0"),

@@ -42,6 +42,18 @@ CONTRACTS: list[Contract] = [
     ("transfer_queue", "kv_batch_get", ("keys", "partition_id", "select_fields"), "trainer"),
     ("transfer_queue", "kv_batch_put", ("keys", "partition_id", "fields", "tags"), "trainer"),
     ("transfer_queue", "KVBatchMeta", None, "trainer"),
+    (TRAINER, "PPOTrainer._next_train_batch", ("self", "num_prompts"), "trainer: adaptive exposure"),
+    (TRAINER, "PPOTrainer.step", ("self", "metrics", "timing_raw"), "trainer: adaptive exposure, traces"),
+    ("verl.utils.tensordict_utils", "assign_non_tensor_stack", ("tensor_dict", "key", "val"), "trainer"),
+    (
+        "verl.utils.tokenizer.continuous_token_wiring",
+        "create_continuous_token_builder",
+        ("tokenizer", "hf_model_type", "chat_template_kwargs"),
+        "trainer: carry_over",
+    ),
+    ("verl.workers.engine_workers", "ActorRolloutRefWorker.compute_log_prob", ("data",), "carry_over"),
+    ("verl.workers.utils.padding", "response_from_nested", ("tensor", "response_mask"), "carry_over"),
+    ("transfer_queue", "kv_clear", ("keys", "partition_id"), "carry_over"),
     # the agent loop and its workers
     (AGENT_LOOP, "register", ("agent_name",), "agent_loop"),
     (

@@ -8,6 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from realm_ext import adaptive_store
+from realm_ext.adaptive import Levels
+from realm_ext.checkpoints import mark_whole, step_folder
+from realm_ext.config import read_config
 from realm_ext.preflight import ConfigError, check
 
 ROUTE = pa.struct(
@@ -176,6 +180,12 @@ def test_a_config_without_realm_is_left_alone() -> None:
         ("data.val_files", [], "data.val_files: no file is given"),
         ("trainer.v1.trainer_mode", "colocate_async", "colocate_async: not supported"),
         ("trainer.v1.trainer_mode", "separate_async", "separate_async: not supported"),
+        ("algorithm.adv_estimator", "remax", "adv_estimator=remax: not supported"),
+        (
+            "realm",
+            {"schedule": {"kind": "constant"}, "adaptive": {"kind": "all"}},
+            "realm.adaptive.kind: 'all' is unknown",
+        ),
         ("trainer.v1.trainer_mode", "sync", "realm_grpo needs trainer.v1.trainer_mode=realm_sync"),
         ("trainer.v1.trainer_mode", "fast", "fast is unknown"),
         ("trainer.use_v1", False, "use_v1=false"),
@@ -324,3 +334,39 @@ def test_all_problems_come_at_once(config: DictConfig) -> None:
     message = refused(config)
     assert message.startswith("the run cannot start:\n  1. ")
     assert all(text in message for text in ("/no/model", "/no/data.parquet", "rollout.n=2"))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "algorithm.filter_groups.enable",
+        "actor_rollout_ref.rollout.multi_turn.enable",
+        "reward.reward_model.enable",
+    ],
+)
+def test_what_takes_the_meaning_of_routes_away_is_refused(config: DictConfig, key: str) -> None:
+    OmegaConf.set_struct(config, False)
+    OmegaConf.update(config, key, True)
+    assert f"{key}=true: not supported where the data holds routes" in refused(config)
+
+
+def test_adaptive_needs_a_state_of_the_same_step_and_the_same_data(
+    config: DictConfig, tmp_path: Path
+) -> None:
+    OmegaConf.set_struct(config, False)
+    config.realm.adaptive = {"kind": "per_question"}
+    config.trainer.update({"default_local_dir": str(tmp_path / "run"), "resume_mode": "auto"})
+    check(config)
+
+    folder = step_folder(tmp_path / "run", 2)
+    adaptive_store.save(folder, Levels(read_config(config).adaptive), [], 2, "other data")
+    for name in ("actor/model.pt", "data.pt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    mark_whole(tmp_path / "run", 2, {})
+    config.actor_rollout_ref.actor = {"checkpoint": {"async_save": True}}
+    message = refused(config)
+    assert "data.train_files is not the data that the adaptive state" in message
+    assert "async_save must be false" in message
+    config.realm.unguided_floor = 0
+    assert "per_question learns from unguided rollouts" in refused(config)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from realm_ext.prompt import GUIDED, UNGUIDED, render_messages
+from realm_ext.prompt import ABOUT_CUT, GUIDED, UNGUIDED, render_messages, render_suffix
 from reward_fns.routes import Route
 
 ROUTES = (
@@ -58,3 +58,15 @@ def test_bad_messages_are_refused() -> None:
         render_messages([{"role": "system", "content": "x"}], ())
     with pytest.raises(TypeError, match="NoneType"):
         render_messages([{"role": "user", "content": None}], ())
+
+
+def test_a_cut_route_shows_its_first_steps_and_neither_conclusion_nor_answer() -> None:
+    text = render_suffix(ROUTES, shown_steps=[1, 2])
+    assert "Route 1\n1. take 2\n(cut here)\nRoute 2\n1. take 2\n2. add 4\nAnswer: 6\n" in text
+    assert "add 3" not in text and "Answer: 5" not in text
+    assert text.endswith(ABOUT_CUT + GUIDED)
+
+
+def test_whole_routes_are_rendered_as_without_cuts() -> None:
+    assert render_suffix(ROUTES, shown_steps=[2, 2]) == render_suffix(ROUTES)
+    assert ABOUT_CUT not in render_suffix(ROUTES)

@@ -7,7 +7,9 @@ from realm_ext.rollout_metrics import Rollout, step_metrics, validation_metrics
 TAG = {"response_len": 4}
 
 
-def stored(key: str, guided: bool, score: float, dropped: int = 0) -> Rollout:
+def stored(
+    key: str, guided: bool, score: float, dropped: int = 0, reward: dict[str, float] | None = None
+) -> Rollout:
     shown = [2, 0] if guided else []
     return Rollout.from_stored(
         key,
@@ -16,8 +18,10 @@ def stored(key: str, guided: bool, score: float, dropped: int = 0) -> Rollout:
             "guided": guided,
             "exposure": 0.5,
             "shown": shown,
+            "shown_steps": [3, 1][: len(shown)],
+            "row_uid": "row",
             "routes_dropped": dropped,
-            "reward_extra_info": {"score": score, "outcome": 1, "pred": "7"},
+            "reward_extra_info": {"score": score, "outcome": 1, "pred": "7", **(reward or {})},
         },
     )
 
@@ -33,6 +37,7 @@ def test_step_metrics() -> None:
     assert metrics["realm/exposure"] == 0.5
     assert metrics["realm/guided_share"] == 0.5
     assert metrics["realm/routes_shown"] == 2.0
+    assert metrics["realm/steps_shown"] == 4.0
     assert metrics["realm/routes_dropped"] == 3.0
     assert metrics["realm/guided/score"] == pytest.approx(1.2)
     assert metrics["realm/unguided/score"] == 0.5
@@ -63,3 +68,51 @@ def test_validation_counts_lost_rollouts_as_wrong() -> None:
         "realm/val/gap": 0.0,
     }
     assert validation_metrics(["realm/math/guided"], [None], {}) == {"realm/val/guided_acc": 0.0}
+
+
+def test_absent_components_stay_out_of_the_means() -> None:
+    both = {
+        "verdict": 0.8,
+        "has_verdict": 1,
+        "decisive": 0.5,
+        "has_decisive": 1,
+        "guided": 1,
+        "consistent": 1,
+    }
+    one = {"verdict": 0.4, "has_verdict": 1, "decisive": 0.0, "has_decisive": 0, "guided": 1, "consistent": 0}
+    none = {"verdict": 0.0, "has_verdict": 0, "guided": 0, "consistent": 0}
+    rewards = ((True, both), (True, one), (False, none))
+    rollouts = [stored(f"a_{i}_0", guided, 1.0, reward=reward) for i, (guided, reward) in enumerate(rewards)]
+    metrics = step_metrics(rollouts)
+    assert metrics["realm/guided/verdict"] == pytest.approx(0.6)
+    assert metrics["realm/guided/decisive"] == 0.5
+    assert metrics["realm/guided/consistent"] == 0.5
+    assert not {"realm/unguided/verdict", "realm/unguided/consistent"} & set(metrics)
+
+
+def test_verdict_confusion() -> None:
+    one: dict[str, float] = {"n_shown": 4, "n_disputed": 1, "right_judged_right": 1, "wrong_judged_right": 1}
+    other: dict[str, float] = {"n_shown": 3, "right_judged_right": 1, "right_judged_wrong": 2}
+    metrics = step_metrics([stored("a_0_0", True, 1.0, reward=one), stored("a_1_0", True, 1.0, reward=other)])
+    found = {name: value for name, value in metrics.items() if name.startswith("realm/verdicts/")}
+    assert found == {
+        "realm/verdicts/right_judged_right": 0.5,
+        "realm/verdicts/right_judged_wrong": 0.5,
+        "realm/verdicts/wrong_judged_right": 1.0,
+        "realm/verdicts/wrong_judged_wrong": 0.0,
+        "realm/verdicts/missing": pytest.approx(1 / 6),
+    }
+
+
+def test_what_the_trainer_reads_of_a_rollout() -> None:
+    found = stored("a-b_7_0", True, 1.0)
+    assert (found.uid, found.session, found.row_uid, found.shown, found.shown_steps) == (
+        "a-b",
+        7,
+        "row",
+        (2, 0),
+        (3, 1),
+    )
+    assert found.is_right is True
+    assert Rollout.from_stored("a_0_0", TAG, {"reward_extra_info": {"acc": 0.0}}).is_right is False
+    assert Rollout.from_stored("a_0_0", TAG, {}).is_right is None

@@ -22,10 +22,10 @@ from realm_ext.report.scalars import read_scalars
 from realm_ext.trainer import RealmTrainerSync
 
 
-def make_config(root: Path, **trainer: Any) -> DictConfig:
+def make_config(root: Path, realm: dict[str, Any] | None = None, **trainer: Any) -> DictConfig:
     config = OmegaConf.create(
         {
-            "realm": {"schedule": {"kind": "linear", "fade_steps": 10}},
+            "realm": {"schedule": {"kind": "linear", "fade_steps": 10}, **(realm or {})},
             "data": {"train_files": "a.parquet", "train_batch_size": 4, "seed": None, "shuffle": True},
             "actor_rollout_ref": {"rollout": {"n": 8}, "actor": {}},
             "algorithm": {"adv_estimator": "realm_grpo"},
@@ -34,6 +34,7 @@ def make_config(root: Path, **trainer: Any) -> DictConfig:
                 "resume_mode": "auto",
                 "max_actor_ckpt_to_keep": None,
                 "max_critic_ckpt_to_keep": None,
+                "test_freq": -1,
                 "v1": {"realm_sync": {"poll_interval": 0.2}},
                 **trainer,
             },
@@ -43,13 +44,17 @@ def make_config(root: Path, **trainer: Any) -> DictConfig:
     return config
 
 
-def make_trainer(root: Path, **trainer: Any) -> RealmTrainerSync:
+def make_trainer(root: Path, realm: dict[str, Any] | None = None, **trainer: Any) -> RealmTrainerSync:
     made = RealmTrainerSync.__new__(RealmTrainerSync)
-    made.config = make_config(root, **trainer)
+    made.config = make_config(root, realm, **trainer)
     made.realm = read_config(made.config)
     made.schedule = lambda step: 0.5
     made.use_critic = False
     made.global_steps = 0
+    made.processor = None
+    made.levels, made._segments, made._buckets = None, [], {}
+    made._rollouts_of_step = []
+    made._data_fingerprint = ""
     return made
 
 

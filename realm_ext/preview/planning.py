@@ -1,0 +1,114 @@
+"""What the run will show: the plans of sampled questions at each step, and the prompts that they give.
+
+Serves design section "EAAI". The plans come from `realm_ext.exposure.plan_group`, as in the run; only adaptive levels
+cannot be known ahead, so every question is taken at the schedule's ceiling. Prompts are measured before the length
+budget drops routes.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from realm_ext.config import RealmConfig
+from realm_ext.exposure import GroupPlan, plan_group
+from realm_ext.preview.sampling import Question
+from realm_ext.prompt import render_messages
+from realm_ext.schedule import build_schedule
+
+PERCENTILES = (50, 90, 99)
+MEASURED_PROMPTS = 64  # of one step
+
+
+@dataclass(frozen=True)
+class StepView:
+    """One step, over the sampled questions.
+
+    Attributes:
+        exposure: by the schedule.
+        guided_share: share of rollouts that see routes.
+        routes: mean number of routes in a guided prompt; 0 when nobody is guided.
+        steps_shown: mean share of a shown route's steps that is shown; 1 when none is cut.
+    """
+
+    step: int
+    exposure: float
+    guided_share: float
+    routes: float
+    steps_shown: float
+
+
+@dataclass(frozen=True)
+class LengthView:
+    """Tokens of the guided prompts of one step: at `PERCENTILES`, and the share of them over the budget."""
+
+    step: int
+    percentiles: tuple[int, ...]
+    over_budget: float
+
+
+def plan_of(question: Question, step: int, realm: RealmConfig, n: int) -> GroupPlan:
+    """The plan of one question's group at a step, at the schedule's ceiling."""
+    return plan_group(
+        seed=realm.seed,
+        uid=question.uid,
+        step=step,
+        exposure=build_schedule(realm.schedule)(step),
+        n=n,
+        route_steps=[len(route.steps) for route in question.routes],
+        fade=realm.fade,
+        unguided_floor=realm.unguided_floor,
+        max_routes=realm.max_routes,
+        regime=question.regime,
+    )
+
+
+def view_step(questions: Sequence[Question], step: int, realm: RealmConfig, n: int) -> StepView:
+    """What is shown at a step, over the questions."""
+    plans = [plan_of(question, step, realm, n) for question in questions]
+    guided = [(question, plan) for question, plan in zip(questions, plans, strict=True) if plan.shown]
+    weights = [sum(plan.guided) for _, plan in guided]
+    shares = [
+        steps / max(1, len(question.routes[i].steps))
+        for question, plan in guided
+        for i, steps in zip(plan.shown, plan.shown_steps, strict=True)
+    ]
+    routes = sum(w * len(plan.shown) for w, (_, plan) in zip(weights, guided, strict=True))
+    return StepView(
+        step=step,
+        exposure=build_schedule(realm.schedule)(step),
+        guided_share=sum(weights) / (n * len(questions)),
+        routes=routes / sum(weights) if weights else 0.0,
+        steps_shown=sum(shares) / len(shares) if shares else 0.0,
+    )
+
+
+def view_lengths(
+    questions: Sequence[Question],
+    step: int,
+    realm: RealmConfig,
+    n: int,
+    count: Callable[[list[dict[str, object]]], int],
+    budget: int,
+) -> LengthView | None:
+    """Lengths of the guided prompts of a step; None when nobody is guided."""
+    plans = ((question, plan_of(question, step, realm, n)) for question in questions)
+    guided = [(question, plan) for question, plan in plans if plan.shown][:MEASURED_PROMPTS]
+    if not guided:
+        return None
+    lengths = sorted(count(render_plan(question, plan, realm)) for question, plan in guided)
+    ranks = (max(0, math.ceil(len(lengths) * p / 100) - 1) for p in PERCENTILES)
+    over = sum(length > budget for length in lengths) / len(lengths)
+    return LengthView(step, tuple(lengths[rank] for rank in ranks), over)
+
+
+def render_plan(question: Question, plan: GroupPlan, realm: RealmConfig) -> list[dict[str, object]]:
+    """The messages that a guided rollout of the plan sees; those of an unguided one where nothing is shown."""
+    routes = [question.routes[i] for i in plan.shown]
+    return render_messages(question.messages, routes, realm.show_answers, plan.shown_steps)
+
+
+def steps_to_view(last: int, fade_steps: int | None, at_most: int) -> list[int]:
+    """Up to `at_most` steps from 1 to `last`, evenly, with `fade_steps` among them."""
+    n = min(at_most, last)
+    steps = {1 + round(i * (last - 1) / max(1, n - 1)) for i in range(n)}
+    return sorted(steps | ({fade_steps} if fade_steps and fade_steps <= last else set()))

@@ -1,0 +1,109 @@
+"""What the route traces of a run say: exposure by step, and the outcome by number of routes shown.
+
+Reads the shards that `realm_ext.traces` writes, once through, whatever their number.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from realm_ext import traces
+
+ROWS = 10
+
+
+@dataclass(frozen=True)
+class ExposureRow:
+    """Steps `first` to `last`: mean exposure, share of guided rollouts, mean routes and steps in a guided prompt."""
+
+    first: int
+    last: int
+    rollouts: int
+    exposure: float
+    guided_share: float
+    routes: float
+    steps: float
+
+
+@dataclass(frozen=True)
+class OutcomeRow:
+    """Rollouts that saw `routes` routes: how many, the share of right answers and the mean score."""
+
+    routes: int
+    rollouts: int
+    outcome: float
+    score: float
+
+
+@dataclass(frozen=True)
+class TraceSummary:
+    """Both tables; `exposure` has at most `ROWS` rows."""
+
+    exposure: tuple[ExposureRow, ...]
+    outcomes: tuple[OutcomeRow, ...]
+
+
+@dataclass
+class _Sums:
+    rollouts: int = 0
+    guided: int = 0
+    exposure: float = 0.0
+    routes: int = 0
+    steps: int = 0
+
+    def add(self, other: "_Sums") -> None:
+        self.rollouts += other.rollouts
+        self.guided += other.guided
+        self.exposure += other.exposure
+        self.routes += other.routes
+        self.steps += other.steps
+
+
+def read_traces(root: Path, notes: list[str]) -> TraceSummary | None:
+    """Summarize the traces under a checkpoint folder; None without any, or, with a line in `notes`, when one is torn."""
+    if not traces.steps(root):
+        return None
+    by_step: defaultdict[int, _Sums] = defaultdict(_Sums)
+    by_routes: defaultdict[int, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    try:
+        for line in traces.read(root):
+            shown, components = line["shown"], line["components"]
+            by_step[int(line["step"])].add(
+                _Sums(1, bool(shown), float(line["exposure"] or 0.0), len(shown), sum(line["shown_steps"]))
+            )
+            counts = by_routes[len(shown)]
+            outcome = components.get("outcome", components.get("acc", 0.0))
+            for i, value in enumerate((1.0, float(outcome), float(line["score"] or 0.0))):
+                counts[i] += value
+    except (ValueError, KeyError, TypeError) as error:
+        notes.append(f"traces: {error}: no tables from the route traces")
+        return None
+    outcomes = (
+        OutcomeRow(routes, int(n), right / n, score / n)
+        for routes, (n, right, score) in sorted(by_routes.items())
+    )
+    return TraceSummary(_binned(dict(by_step)), tuple(outcomes))
+
+
+def _binned(by_step: dict[int, _Sums]) -> tuple[ExposureRow, ...]:
+    steps = sorted(by_step)
+    width = -(-len(steps) // ROWS)
+    rows = []
+    for begin in range(0, len(steps), width):
+        part = steps[begin : begin + width]
+        all_of = _Sums()
+        for step in part:
+            all_of.add(by_step[step])
+        guided = max(1, all_of.guided)
+        rows.append(
+            ExposureRow(
+                part[0],
+                part[-1],
+                all_of.rollouts,
+                all_of.exposure / all_of.rollouts,
+                all_of.guided / all_of.rollouts,
+                all_of.routes / guided,
+                all_of.steps / guided,
+            )
+        )
+    return tuple(rows)
