@@ -13,6 +13,7 @@ from reward_fns import domains as _domains
 from reward_fns.mrpv import Reason, Weights, score_response
 from reward_fns.response import parse_response
 from reward_fns.routes import Route, indexes_from, route_at, route_count
+from reward_fns.symbolic import one_budget
 
 __all__ = ["MAX_PRED_CHARS", "compute_score"]
 
@@ -38,7 +39,8 @@ def compute_score(
 ) -> dict[str, float | int | str]:
     """Score one response.
 
-    Total in `solution_str`: any text is answered, in time linear in its length. A row whose routes cannot
+    Total in `solution_str`: any text is answered, in time linear in its length, plus at most
+    `symbolic.BUDGET_SECONDS` in worker processes. A row whose routes cannot
     be read is scored as unguided, with reason `BAD_ROW`.
 
     Args:
@@ -58,8 +60,9 @@ def compute_score(
         `score` (weighted sum), `acc` and `outcome` (0 or 1), `verdict`, `decisive` (as credited),
         `raw_verdict`, `raw_decisive` (before the consistency rule), `format`, `consistent`, `guided`,
         `has_verdict`, `has_decisive` (0: absent, its component is 0), `exposure`, `n_shown`, `n_disputed`
-        (shown routes left out because label and soundness differ), `reason` (`mrpv.Reason`),
-        `response_chars`, `pred` (the canonical answer, empty if none).
+        (shown routes left out because label and soundness differ), `reason` (`mrpv.Reason`), `timeout` (1: the
+        answer could not be compared within `symbolic.BUDGET_SECONDS`), `response_chars`, `pred` (the
+        canonical answer, empty if none).
 
     Raises:
         ValueError: `data_source` names no known domain, or one of `domains` is not one.
@@ -71,14 +74,15 @@ def compute_score(
     shown, bad_row = _shown_routes(extra_info)
     response = parse_response(solution_str, len(shown))
     gold = "" if ground_truth is None else str(ground_truth)
-    parts = score_response(
-        response,
-        shown,
-        gold,
-        domain,
-        right_share=right_share,
-        guess_rates={int(k): float(v) for k, v in guess_rates.items()} if guess_rates else None,
-    )
+    with one_budget():
+        parts = score_response(
+            response,
+            shown,
+            gold,
+            domain,
+            right_share=right_share,
+            guess_rates={int(k): float(v) for k, v in guess_rates.items()} if guess_rates else None,
+        )
     weights = Weights(w_outcome, w_verdict, w_decisive, w_format)
     return {
         "score": parts.score(weights),
@@ -97,6 +101,7 @@ def compute_score(
         "n_shown": len(shown),
         "n_disputed": parts.disputed,
         "reason": int(Reason.BAD_ROW if bad_row else parts.reason),
+        "timeout": int(parts.reason is Reason.TIMEOUT),
         "response_chars": len(solution_str),
         "pred": _loggable(parts.prediction or ""),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from reward_fns.answers import clean, same_answer
+from reward_fns.answers import clean, surely_same
 from reward_fns.numbers import read_number, render_number
 
 MAX_ANSWER_CHARS = 300
@@ -85,6 +85,6 @@ def _agreed(candidates: Iterable[str]) -> str | None:
         return None
     for other in distinct[:-1]:
         read = canonical(other)
-        if read is None or not same_answer(read, last):
+        if read is None or not surely_same(read, last):
             return None
     return last
