@@ -151,13 +151,11 @@ _IDLE_BLANK = re.compile(r"(?<![0-9A-Za-z.]) | (?![0-9A-Za-z.])")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{3,}|(?<![A-Za-z])(?:no|on)(?![A-Za-z])", re.IGNORECASE)
 _KNOWN_WORDS = FUNCTIONS | GREEK | {"and", "sqrt", "matrix", "pmatrix", "bmatrix", "cases", "array"}
-_GAP = re.compile(r"[0-9] [0-9]")
+_GAP = re.compile(r"(?<![_^])[0-9] [0-9]")
 _BASED = re.compile(r"([0-9A-Fa-f]+) ?_ ?(?:\{ ?([0-9]+) ?\}|([0-9]))")
 _ARITHMETIC = re.compile(r"(?:[-+*/(){}0-9., ]|\\(?:cdot|times|div|frac))*")
 _SUMMED = re.compile(r"[+*]|\\(?:cdot|times)|[0-9)}] ?-")
-_UNIT_BEHIND = re.compile(
-    r"(.*(?:[0-9})]|\\pi))( [A-Za-z][A-Za-z /]{1,40}(?: ?\^ ?\{?[23]\}?)?|°)", re.DOTALL
-)
+_UNIT_BEHIND = re.compile(r"(.*(?:[0-9})]|\\pi))( [A-Za-z][A-Za-z /]{1,40}(?: ?\^ ?\{?[23]\}?)?)", re.DOTALL)
 
 
 def _bare(text: str) -> str:
@@ -193,6 +191,8 @@ def _compare_numbers(number: Number, gold: Number) -> Match:
         same = number.value == gold.value
     else:
         percent, bare = (number, gold) if number.percent else (gold, number)
+        if bare.unit:
+            return Match.AMBIGUOUS
         same = bare.value in (percent.value, percent.value / 100)
     if same:
         return Match.SAME

@@ -6,6 +6,9 @@ Serves the section "Domains" of the design (one answer comparer). Linear in the 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+
+MAX_CACHED_CHARS = 300
 
 _PLAIN = re.compile(r"[-+0-9A-Za-z/%(),.=^ ]*")
 
@@ -43,39 +46,48 @@ _CHARACTERS = str.maketrans(
 _UNITS = {"m": "meter", "g": "gram", "s": "second", "h": "hour", "L": "liter", "l": "liter"}
 _FONTS = "text|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|boldsymbol|mbox|operatorname|bold"
 _REWRITES = tuple(
-    (re.compile(pattern), into)
-    for pattern, into in (
-        (r"\\(?:left|right|[bB]igg?[lrm]?)(?![A-Za-z])\.?", ""),
-        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
+    (trigger, re.compile(pattern), into)
+    for trigger, pattern, into in (
+        ("t", r"\\(?:left|right)(?![A-Za-z])\.?", ""),
+        ("ig", r"\\[bB]igg?[lrm]?(?![A-Za-z])", ""),
+        ("frac", r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
         (
+            "{",
             rf"(?<=[0-9}}iaetx])\s*\\(?:{_FONTS})\s*\{{\s*([mgshlL])\s*\}}",
             lambda match: f" {_UNITS[match[1]]}",
         ),
-        (rf"\\(?:{_FONTS})\s*\{{([^{{}}]*)\}}", r" \1 "),
-        (r"\\(?:displaystyle|quad|qquad|limits)(?![A-Za-z])", " "),
-        (r"\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degrees?(?![A-Za-z])", "°"),
-        (r"\\[lr]?vert(?![A-Za-z])", "|"),
-        (r"\\(?:l|r)brace(?![A-Za-z])", lambda match: "\\{" if match[0] == "\\lbrace" else "\\}"),
-        (r"\\(?:leq|leqslant)(?![A-Za-z])", r"\\le"),
-        (r"\\(?:geq|geqslant)(?![A-Za-z])", r"\\ge"),
-        (r"\\ne(?![A-Za-z])", r"\\neq"),
-        (r"\\varnothing(?![A-Za-z])|\\\{\s*\\\}", r"\\emptyset"),
-        (r"\+\s*\\infty(?![A-Za-z])", r"\\infty"),
-        (r"√\s*(\d+)", r"\\sqrt{\1}"),
-        (r"√", r"\\sqrt "),
-        (r"\{,\}|,\\!", ","),
-        (r"(?<=[0-9])\\,(?=[0-9]{3})", ","),
-        (r"\\[!,;: ]|~", " "),
-        (r"\\([$%])", r"\1"),
-        (r"\s+", " "),
+        ("{", rf"\\(?:{_FONTS})\s*\{{([^{{}}]*)\}}", r" \1 "),
+        ("\\", r"\\(?:displaystyle|quad|qquad|limits)(?![A-Za-z])", " "),
+        ("\\circ", r"\^\s*(?:\\circ(?![A-Za-z])|\{\s*\\circ\s*\})", "°"),
+        ("\\degree", r"\\degrees?(?![A-Za-z])", "°"),
+        ("vert", r"\\[lr]?vert(?![A-Za-z])", "|"),
+        ("brace", r"\\lbrace(?![A-Za-z])", r"\\{"),
+        ("brace", r"\\rbrace(?![A-Za-z])", r"\\}"),
+        ("\\le", r"\\(?:leq|leqslant)(?![A-Za-z])", r"\\le"),
+        ("\\ge", r"\\(?:geq|geqslant)(?![A-Za-z])", r"\\ge"),
+        ("\\ne", r"\\ne(?![A-Za-z])", r"\\neq"),
+        ("\\", r"\\varnothing(?![A-Za-z])|\\\{\s*\\\}", r"\\emptyset"),
+        ("infty", r"\+\s*\\infty(?![A-Za-z])", r"\\infty"),
+        ("√", r"√\s*([0-9]+)", r"\\sqrt{\1}"),
+        ("√", r"√", r"\\sqrt "),
+        (",", r"\{,\}|,\\!", ","),
+        ("\\,", r"(?<=[0-9])\\,(?=[0-9]{3})", ","),
+        ("\\", r"\\[!,;: ]", " "),
+        ("~", r"~", " "),
+        ("\\", r"\\([$%])", r"\1"),
     )
 )
+_BLANKS = re.compile(r"\s+")
 _ROW_END = re.compile(r"\\\\\s*")
 _DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
 
 
 def clean(text: str) -> str:
     """The text in the form that the tiers of `answers` read."""
+    return _cached(text) if len(text) <= MAX_CACHED_CHARS else _cleaned(text)
+
+
+def _cleaned(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return " ".join(text.split()).rstrip(".,").rstrip()
     if not text.isascii():
@@ -83,12 +95,18 @@ def clean(text: str) -> str:
     text = _undelimited(text.strip())
     if "matrix}" in text:
         text = _ROW_END.sub(r"\\cr ", text)
-    for pattern, into in _REWRITES:
-        text = pattern.sub(into, text)
-    return _undelimited(text.strip().rstrip(".;,").strip())
+    for trigger, pattern, into in _REWRITES:
+        if trigger in text:
+            text = pattern.sub(into, text)
+    return _undelimited(_BLANKS.sub(" ", text).strip().rstrip(".;,").strip())
+
+
+_cached = lru_cache(maxsize=8_192)(_cleaned)
 
 
 def _undelimited(text: str) -> str:
+    if text[:1] not in "$\\*`":
+        return text
     for opening, closing in _DELIMITERS:
         size = len(opening)
         if len(text) > 2 * size and text.startswith(opening) and text.endswith(closing):

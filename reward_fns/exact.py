@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import comb, factorial, floor
+from typing import TypeAlias
 
 MAX_STEPS = 4_000
 """Products of two terms that one comparison may need."""
@@ -33,13 +34,16 @@ MAX_ROOT = 12
 MAX_KEY_CHARS = 2_000
 """Opaque atoms stand in each other's names, so these could grow without bound."""
 
-Monomial = tuple[tuple[str, Fraction], ...]
-Terms = dict[Monomial, Fraction]
+Rational: TypeAlias = int | Fraction
+"""Whole numbers stay `int`, which is many times faster; nothing here divides two of them."""
+
+Monomial = tuple[tuple[str, Rational], ...]
+Terms = dict[Monomial, Rational]
 
 OPAQUE = "?"
 """First character of the atoms of which only equality is known."""
 
-_ONE: Terms = {(): Fraction(1)}
+_ONE: Terms = {(): 1}
 
 
 class TooHardError(Exception):
@@ -57,11 +61,11 @@ class Value:
     top: Terms
     bottom: Terms
 
-    def rational(self) -> Fraction | None:
+    def rational(self) -> Rational | None:
         """The value as a plain rational number; None if it is none."""
         if self.bottom != _ONE or any(self.top.keys() - {()}):
             return None
-        return self.top.get((), Fraction(0))
+        return self.top.get((), 0)
 
     def is_complete(self) -> bool:
         """No opaque atom: what differs from it is different."""
@@ -73,14 +77,14 @@ class Value:
         return f"{sorted(self.top.items())}/{sorted(self.bottom.items())}"
 
 
-def number(value: Fraction | int) -> Value:
+def number(value: Rational) -> Value:
     """A rational number."""
-    return Value({(): Fraction(value)} if value else {}, _ONE)
+    return Value({(): _simplest(value)} if value else {}, _ONE)
 
 
 def atom(name: str) -> Value:
     """A letter, `π` or `i`."""
-    return Value({((name, Fraction(1)),): Fraction(1)}, _ONE)
+    return Value({((name, 1),): 1}, _ONE)
 
 
 def opaque(name: str, *arguments: Value) -> Value:
@@ -107,7 +111,7 @@ class Arithmetic:
         """Whether one top is a non-zero rational multiple of the other."""
         if not one.top or one.top.keys() != other.top.keys():
             return False
-        ratios = {one.top[monomial] / other.top[monomial] for monomial in one.top}
+        ratios = {Fraction(one.top[monomial]) / other.top[monomial] for monomial in one.top}
         return len(ratios) == 1
 
     def add(self, one: Value, other: Value) -> Value:
@@ -155,7 +159,7 @@ class Arithmetic:
             result = self.multiply(result, base)
         return result
 
-    def _root(self, base: Value, exponent: Fraction) -> Value:
+    def _root(self, base: Value, exponent: Rational) -> Value:
         if not base.top and exponent > 0:
             return base
         if base.bottom != _ONE or len(base.top) != 1 or exponent.denominator > MAX_ROOT:
@@ -172,16 +176,16 @@ class Arithmetic:
         powers = {name: power * exponent for name, power in monomial}
         for part, sign in ((abs(factor.numerator), 1), (factor.denominator, -1)):
             for prime, times in _primes(part).items():
-                powers[f"√{prime}"] = powers.get(f"√{prime}", Fraction(0)) + sign * times * exponent
+                powers[f"√{prime}"] = powers.get(f"√{prime}", 0) + sign * times * exponent
         if negative:
-            powers["i"] = Fraction(exponent.numerator)
+            powers["i"] = exponent.numerator
         whole, monomial = _reduced(powers)
         return Value({monomial: whole}, _ONE)
 
     def _plus(self, one: Terms, other: Terms) -> Terms:
         total = dict(one)
         for monomial, factor in other.items():
-            total[monomial] = total.get(monomial, Fraction(0)) + factor
+            total[monomial] = total.get(monomial, 0) + factor
         return {monomial: _capped(factor) for monomial, factor in total.items() if factor}
 
     def _times(self, one: Terms, other: Terms) -> Terms:
@@ -196,7 +200,7 @@ class Arithmetic:
         for a, factor_a in one.items():
             for b, factor_b in other.items():
                 more, monomial = _joined(a, b)
-                total[monomial] = total.get(monomial, Fraction(0)) + _capped(factor_a * factor_b * more)
+                total[monomial] = total.get(monomial, 0) + _capped(factor_a * factor_b * more)
         return {monomial: factor for monomial, factor in total.items() if factor}
 
 
@@ -233,28 +237,29 @@ def _value(top: Terms, bottom: Terms) -> Value:
     result: Terms = {}
     for a, factor_a in top.items():
         extra, joined = _joined(a, inverse)
-        result[joined] = _capped(factor_a / factor * more * extra)
+        result[joined] = _capped(Fraction(factor_a) / factor * more * extra)
     return Value(result, _ONE)
 
 
-def _joined(one: Monomial, other: Monomial) -> tuple[Fraction, Monomial]:
+def _joined(one: Monomial, other: Monomial) -> tuple[Rational, Monomial]:
     if not one or not other:
-        return Fraction(1), one or other
+        return 1, one or other
     powers = dict(one)
     for name, power in other:
-        powers[name] = powers.get(name, Fraction(0)) + power
+        powers[name] = powers.get(name, 0) + power
     return _reduced(powers)
 
 
-def _reduced(powers: dict[str, Fraction]) -> tuple[Fraction, Monomial]:
+def _reduced(powers: dict[str, Rational]) -> tuple[Rational, Monomial]:
     """The rational factor and the rest of a product: powers of roots within [0, 1), of `i` 0 or 1."""
-    factor, rest = Fraction(1), []
+    factor: Rational = 1
+    rest = []
     for name, power in powers.items():
         if name[0] == "√":
             times = floor(power)
             if abs(times) > MAX_EXPONENT or abs(times) * int(name[1:]).bit_length() > MAX_BITS:
                 raise TooHardError("power too large")
-            factor *= Fraction(int(name[1:])) ** times
+            factor *= Fraction(int(name[1:])) ** times if times else 1
             power -= times
         elif name == "i":
             if power % 4 >= 2:
@@ -267,14 +272,18 @@ def _reduced(powers: dict[str, Fraction]) -> tuple[Fraction, Monomial]:
     return factor, tuple(sorted(rest))
 
 
-def _bits(value: Fraction) -> int:
+def _simplest(value: Rational) -> Rational:
+    return value.numerator if value.denominator == 1 else value
+
+
+def _bits(value: Rational) -> int:
     return max(value.numerator.bit_length(), value.denominator.bit_length())
 
 
-def _capped(value: Fraction) -> Fraction:
+def _capped(value: Rational) -> Rational:
     if _bits(value) > MAX_BITS:
         raise TooHardError("number too large")
-    return value
+    return _simplest(value)
 
 
 def _primes(value: int) -> dict[int, int]:

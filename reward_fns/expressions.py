@@ -30,11 +30,14 @@ _TOKEN = re.compile(
 _REPEATING = re.compile(r"([0-9]*)\.([0-9]*)\\(?:overline|bar) ?\{ ?([0-9]+) ?\}")
 
 FUNCTIONS = frozenset(
-    """sin cos tan cot sec csc ln log exp arcsin arccos arctan sinh cosh tanh""".split()
-)  # fmt: skip
+    re.findall(r"\w+", "sin cos tan cot sec csc ln log exp arcsin arccos arctan sinh cosh tanh")
+)
 GREEK = frozenset(
-    """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma
-    tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell""".split()
+    re.findall(
+        r"\w+",
+        """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma
+        tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell""",
+    )
 )
 _SIGNS = {"\\cdot": "*", "\\times": "*", "\\ast": "*", "\\div": "/", "**": "^"}
 _WORDS = FUNCTIONS | {"pi", "sqrt", "theta", "alpha", "beta", "lambda"}
@@ -231,7 +234,7 @@ class _Parser:
         if not (top.isdigit() and bottom.isdigit() and 0 < _decimal(top) < _decimal(bottom)):
             return None
         self._at += size
-        return _decimal(top) / _decimal(bottom)
+        return Fraction(int(top), int(bottom))
 
     def _letter(self) -> Value:
         name = self._take()
@@ -306,9 +309,11 @@ class _Parser:
         return value
 
 
-def _decimal(text: str) -> Fraction:
+def _decimal(text: str) -> int | Fraction:
     if len(text) > MAX_DIGITS:
         raise TooHardError("digits")
+    if text.isdigit():
+        return int(text)
     return Fraction(text.replace(",", "").removesuffix("."))
 
 

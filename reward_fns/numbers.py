@@ -19,13 +19,14 @@ MAX_DIGITS = 400
 
 SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 CURRENCIES = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee"}
-_UNIT_NAMES = dict(
-    pair.split(":")
-    for pair in """usd:dollar eur:euro gbp:pound °:degree feet:foot ft:foot in:inch inches:inch m:meter metre:meter
-    metres:meter cm:centimeter mm:millimeter km:kilometer g:gram kg:kilogram mg:milligram l:liter litre:liter
-    litres:liter ml:milliliter s:second sec:second secs:second min:minute mins:minute h:hour hr:hour hrs:hour
-    lb:pound lbs:pound oz:ounce mi:mile sq:square""".split()
-)
+_UNIT_NAMES = {
+    "usd": "dollar", "eur": "euro", "gbp": "pound", "°": "degree", "feet": "foot", "ft": "foot",
+    "in": "inch", "inches": "inch", "m": "meter", "metre": "meter", "metres": "meter", "cm": "centimeter",
+    "mm": "millimeter", "km": "kilometer", "g": "gram", "kg": "kilogram", "mg": "milligram", "l": "liter",
+    "litre": "liter", "litres": "liter", "ml": "milliliter", "s": "second", "sec": "second",
+    "secs": "second", "min": "minute", "mins": "minute", "h": "hour", "hr": "hour", "hrs": "hour",
+    "lb": "pound", "lbs": "pound", "oz": "ounce", "mi": "mile", "sq": "square",
+}  # fmt: skip
 _SAME_UNITS = {"mile per hour": "mph", "kilometer per hour": "kph", "kmh": "kph"}
 
 # Words after a number that are no unit: they join, negate, scale or start a formula.

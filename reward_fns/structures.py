@@ -23,7 +23,9 @@ _FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "\\neq": "\\neq"
 _PLUS_MINUS = re.compile(r"\\pm(?![A-Za-z])")
 _AND = re.compile(r",? and ")
 _EQUALS = re.compile(r"(?<![<>!:=])=(?!=)")
-_LEFT_SIDE = re.compile(r"[A-Za-z](?:_(?:[0-9A-Za-z]|\{[0-9A-Za-z]+\}))?(?: ?\( ?[A-Za-z] ?\))?")
+_LEFT_SIDE = re.compile(
+    r"(?:[A-Za-z]|\\[A-Za-z]+)(?:_(?:[0-9A-Za-z]|\{[0-9A-Za-z]+\}))?(?: ?\( ?[A-Za-z] ?\))?"
+)
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,7 @@ def read_structure(text: str) -> Structure | None:
     if matrix := _MATRIX.fullmatch(text):
         return _matrix(matrix[2])
     if "\\cup" in text:
-        parts = text.split("\\cup")
-        return Structure("union", tuple(part.strip() for part in parts), letter)
+        return Structure("union", tuple(part.strip() for part in text.split("\\cup")), letter)
     for opening, closing, kind in _PAIRS:
         if text.startswith(opening) and text.endswith(closing) and len(text) > len(opening) + len(closing):
             parts = _split(text[len(opening) : -len(closing)])

@@ -30,9 +30,9 @@ from reward_fns.match import Match
 BUDGET_SECONDS = 5.0
 """Wall time in workers for each answer that is judged, however many comparisons that takes."""
 
-CPU_SECONDS = 1.0
+CPU_SECONDS = 2.0
 """Processor time for one comparison. On an idle machine this ends it first (the kernel counts whole seconds, so
-within 2); on a busy one an answer gets its processor time, as far as the wall budget goes."""
+within 3); on a busy one an answer gets its processor time, as far as the wall budget goes."""
 
 MAX_WORKERS = 2
 MAX_CALLS = 1_000
@@ -179,9 +179,10 @@ class Pool:
             worker.kill()
 
     def abandon(self) -> None:
-        """Forget workers that belong to another process (after a fork)."""
+        """After a fork, in the child: the workers and any held lock belong to the parent. Begin anew."""
         for worker in self._all:
             worker.abandon()
+        self._idle, self._all, self._changed = [], [], threading.Condition()
 
     def _borrow(self) -> _Worker:
         deadline = time.monotonic() + WAIT_SECONDS
@@ -271,5 +272,5 @@ def _installed() -> bool:
 def _pool() -> Pool:
     pool = Pool()
     atexit.register(pool.close)
-    os.register_at_fork(after_in_child=lambda: (pool.abandon(), _pool.cache_clear()))
+    os.register_at_fork(after_in_child=pool.abandon)
     return pool
