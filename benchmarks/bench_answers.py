@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from ordinary_answers import Pair, ordinary_pairs
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.ordinary_answers import Pair, ordinary_pairs
 from reward_fns import domains
 from reward_fns.answers import is_equivalent, tier_counts
 

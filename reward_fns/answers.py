@@ -132,8 +132,8 @@ def compare(prediction: str, gold: str, depth: int = 0) -> tuple[Match, str]:
         return verdict, "formula"
     if _is_wordy(prediction) or _is_wordy(gold):
         return Match.AMBIGUOUS, "words"
-    if _GAP.search(prediction) or _GAP.search(gold):
-        return Match.AMBIGUOUS, "gap"
+    if _UNREAD.search(prediction) or _UNREAD.search(gold):
+        return Match.AMBIGUOUS, "characters"
     if depth < MAX_DEPTH and max(len(prediction), len(gold)) <= MAX_PARTS_CHARS:
         return _compare_parts(prediction, gold, depth), "parts"
     return Match.UNSURE, "none"
@@ -151,7 +151,7 @@ _IDLE_BLANK = re.compile(r"(?<![0-9A-Za-z.]) | (?![0-9A-Za-z.])")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{3,}|(?<![A-Za-z])(?:no|on)(?![A-Za-z])", re.IGNORECASE)
 _KNOWN_WORDS = FUNCTIONS | GREEK | {"and", "sqrt", "matrix", "pmatrix", "bmatrix", "cases", "array"}
-_GAP = re.compile(r"(?<![_^])[0-9] [0-9]")
+_UNREAD = re.compile(r"(?<![_^])[0-9] [0-9]|[^ -~°]")
 _BASED = re.compile(r"([0-9A-Fa-f]+) ?_ ?(?:\{ ?([0-9]+) ?\}|([0-9]))")
 _ARITHMETIC = re.compile(r"(?:[-+*/(){}0-9., ]|\\(?:cdot|times|div|frac))*")
 _SUMMED = re.compile(r"[+*]|\\(?:cdot|times)|[0-9)}] ?-")
@@ -249,9 +249,11 @@ def _compare_parts(prediction: str, gold: str, depth: int) -> Match:
         return _compare_structures(one, other, depth)
     if len(sides(prediction)) > 1 or len(sides(gold)) > 1:
         return _compare_equations(prediction, gold)
-    if (one and _is_finite(gold)) or (other and _is_finite(prediction)):
-        kind = one.kind if one else other.kind if other else ""
-        return Match.UNSURE if kind == "set" else Match.DIFFERENT
+    for structure, single in ((one, gold), (other, prediction)):
+        if structure is not None and _is_finite(single):
+            if structure.kind == "set" and len(structure.members) == 1:
+                return compare(structure.members[0], single, depth + 1)[0]
+            return Match.DIFFERENT
     if "\\infty" in (prediction + gold) and (_is_finite(prediction) or _is_finite(gold)):
         return Match.DIFFERENT if {prediction, gold} & {"\\infty", "-\\infty"} else Match.UNSURE
     return Match.UNSURE
@@ -292,7 +294,7 @@ def _compare_structures(one: Structure, gold: Structure, depth: int) -> Match:
 def _compare_sets(members: tuple[str, ...], gold_members: tuple[str, ...], depth: int) -> Match:
     """Each member has its equal on the other side; repeats do not count."""
     if len(members) * len(gold_members) > MAX_PAIRS:
-        return Match.UNSURE
+        return Match.AMBIGUOUS
     rows = [[compare(a, b, depth + 1)[0] for b in gold_members] for a in members]
     return _all(_any(line) for line in (*rows, *zip(*rows, strict=True)))
 

@@ -26,6 +26,7 @@ MAX_ROOT_OF = 10**8
 """Roots of larger numbers are not taken: finding their primes would take long."""
 
 MAX_POWER = 24
+MAX_POWER_ANYWHERE = 200
 MAX_EXPONENT = 10_000
 MAX_BITS_ANYWHERE = 200_000
 MAX_FACTORIAL_ANYWHERE = 2_000
@@ -51,7 +52,7 @@ class TooHardError(Exception):
 
 
 class TooLargeError(TooHardError):
-    """It holds a number so large that nobody should try."""
+    """It is so large that nobody should try."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,10 @@ class Arithmetic:
                 raise (TooLargeError if too_large else TooHardError)("power too large")
             more, monomial = _reduced({name: power * exponent for name, power in monomial})
             return Value({monomial: _capped(factor**exponent * more)}, _ONE)
+        if exponent > MAX_POWER_ANYWHERE:
+            raise TooLargeError("power of a sum")
         if exponent > MAX_POWER:
-            raise TooHardError("power of a sum too large")
+            return opaque("power", base, number(exponent))
         result = number(1)
         for _ in range(exponent):
             result = self.multiply(result, base)
@@ -171,7 +174,7 @@ class Arithmetic:
             return opaque("power", base, number(exponent))
         if negative and (free or exponent.denominator != 2):
             return opaque("power", base, number(exponent))
-        if abs(exponent) > MAX_EXPONENT:
+        if not -MAX_EXPONENT <= exponent <= MAX_EXPONENT:
             raise TooHardError("power too large")
         powers = {name: power * exponent for name, power in monomial}
         for part, sign in ((abs(factor.numerator), 1), (factor.denominator, -1)):
@@ -265,7 +268,7 @@ def _reduced(powers: dict[str, Rational]) -> tuple[Rational, Monomial]:
             if power % 4 >= 2:
                 factor = -factor
             power %= 2
-        elif abs(power) > MAX_EXPONENT:
+        elif not -MAX_EXPONENT <= power <= MAX_EXPONENT:
             raise TooHardError("exponent too large")
         if power:
             rest.append((name, power))

@@ -54,7 +54,7 @@ def read_expression(text: str) -> Value | None:
 
 
 def is_too_large(text: str) -> bool:
-    """Whether a text holds a power or factorial that no tier should compute."""
+    """Whether a text holds a power, a factorial or nesting that no tier should work on."""
     try:
         _read(text)
     except TooLargeError:
@@ -124,7 +124,7 @@ class _Parser:
     def sum(self) -> Value:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise TooHardError("depth")
+            raise TooLargeError("depth")
         total = self._signed_product()
         while self._text() in ("+", "-"):
             total = self._do.add(total, self._signed_product())
@@ -168,15 +168,19 @@ class _Parser:
                 value = exact.factorial_of(value)
             else:
                 value = self._do.power(value, self._exponent())
-                if self._text() == "^":
-                    raise TooHardError("double exponent")
         return value
 
     def _exponent(self) -> Value:
-        if self._text() in ("{", "("):
-            return self._group()
+        """What stands behind `^`; of several, the last binds first."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise TooLargeError("depth")
         negative = self._minus()
-        value = self._base()
+        value = self._group() if self._text() in ("{", "(") else self._base()
+        if self._text() == "^":
+            self._take()
+            value = self._do.power(value, self._exponent())
+        self._depth -= 1
         return self._do.negate(value) if negative else value
 
     def _base(self) -> Value:
@@ -210,7 +214,7 @@ class _Parser:
         self._in_bars = False
         self._take("|")
         rational = value.rational()
-        return exact.opaque("abs", value) if rational is None else exact.number(abs(rational))
+        return exact.opaque("abs", value) if rational is None else exact.number(max(rational, -rational))
 
     def _number(self) -> Value:
         text = self._take()

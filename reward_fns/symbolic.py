@@ -41,15 +41,16 @@ MAX_CALLS = 1_000
 START_SECONDS = 120.0
 """A worker that is not ready by then is given up. Starting takes a second or two, from a cold disk much more."""
 
-WAIT_SECONDS = 120.0
-"""How long a caller waits for a free worker, beside its own budget: other threads' answers come first."""
-
 _WORKER = Path(__file__).with_name("symbolic_worker.py")
 _STARTED_LINE = "ready"
 
 
 class Unavailable(Exception):
     """No worker could answer; the message says why, in a word or two."""
+
+
+class Busy(Exception):
+    """All workers were busy with other answers, or just starting, for as long as this answer may take."""
 
 
 class Budget:
@@ -82,18 +83,23 @@ class _Worker:
         self._poll = select.poll()  # not select.select: Ray's processes have more than 1,024 files open
         self._poll.register(self._from, select.POLLIN)
         self._ready = False
+        self._started = time.monotonic()
         self._buffer = b""
         self.calls = 0
 
-    def wait_until_ready(self) -> None:
-        """Raises Unavailable where the worker cannot start."""
+    def is_ready(self, seconds: float) -> bool:
+        """Whether it has started; waits so long for it. Raises OSError where it never will."""
         if not self._ready:
             try:
-                self._ready = self._line(START_SECONDS) == _STARTED_LINE
-            except (_Overrun, OSError, subprocess.TimeoutExpired) as error:
-                raise Unavailable("not started") from error
-            if not self._ready:
-                raise Unavailable("not started")
+                self._ready = self._line(seconds) == _STARTED_LINE
+            except _Overrun:
+                if time.monotonic() - self._started > START_SECONDS:
+                    raise OSError("the worker does not start") from None
+        return self._ready
+
+    def has_spoken(self) -> bool:
+        """Started, or ended: `is_ready` will not wait."""
+        return self._ready or bool(self._poll.poll(0))
 
     def ask(self, prediction: str, gold: str, budget: Budget) -> Match:
         self.calls += 1
@@ -143,17 +149,29 @@ class Pool:
         self._all: list[_Worker] = []
         self._changed = threading.Condition()
         self._closed = False
+        self._is_new = True
 
     def ask(self, prediction: str, gold: str, budget: Budget) -> Match:
         """The worker's verdict within the budget; `TIMEOUT` when it was killed for want of one.
 
+        Waiting for a free worker counts, except while the first ones start.
+
         Raises:
-            Unavailable: no worker was free in time, could be started, or lived through the question.
+            Busy: no worker was free in time.
+            Unavailable: no worker could be started, or it did not live through the question.
         """
-        worker = self._borrow()
+        started = time.monotonic()
+        worker = self._borrow(START_SECONDS if self._is_new else budget.left)
         sound = False
         try:
-            worker.wait_until_ready()
+            ready = worker.is_ready(START_SECONDS if self._is_new else budget.left)
+            if self._is_new:
+                self._is_new = False
+            else:
+                budget.left -= time.monotonic() - started
+            if not ready:
+                sound = True
+                raise Busy
             verdict = worker.ask(prediction, gold, budget)
             sound = worker.calls < MAX_CALLS
         except _Overrun:
@@ -184,15 +202,18 @@ class Pool:
             worker.abandon()
         self._idle, self._all, self._changed = [], [], threading.Condition()
 
-    def _borrow(self) -> _Worker:
-        deadline = time.monotonic() + WAIT_SECONDS
+    def _borrow(self, seconds: float) -> _Worker:
+        deadline = time.monotonic() + seconds
         with self._changed:
             while len(self._all) < self._size:
                 self._start()
             while not self._idle:
                 left = deadline - time.monotonic()
-                if self._closed or left <= 0 or not self._changed.wait(left):
-                    raise Unavailable("closed" if self._closed else "busy")
+                if self._closed:
+                    raise Unavailable("closed")
+                if left <= 0 or not self._changed.wait(left):
+                    raise Busy
+            self._idle.sort(key=lambda worker: not worker.has_spoken())
             return self._idle.pop(0)
 
     def _start(self) -> None:
@@ -247,12 +268,12 @@ def same_by_math_verify(prediction: str, gold: str) -> Match:
         raise Unavailable("not installed")
     try:
         return _asked(prediction, gold)
-    except _BudgetSpent:
-        return Match.TIMEOUT
+    except (_BudgetSpent, Busy):
+        return Match.TIMEOUT  # not cached: it says nothing about this pair
 
 
 class _BudgetSpent(Exception):
-    """Earlier questions used the answer's time up: that says nothing about this pair, so it is not cached."""
+    """Earlier questions used the answer's time up."""
 
 
 @lru_cache(maxsize=4_096)
