@@ -37,11 +37,12 @@ __all__ = ["Match", "clean", "compare", "is_equivalent", "judge", "same_answer",
 MAX_CHARS = 1_000
 """Longer answers are equal only when their texts are."""
 
-MAX_PARTS_CHARS = 200
-"""Longer tuples, sets and lists are left undecided: comparing sets takes time quadratic in this."""
+MAX_OPEN_CHARS = 300
+"""Longer answers are compared as text, number and formula only."""
 
 MAX_PAIRS = 400
-MAX_SYMBOLIC_CHARS = 300
+"""Sets with more pairs of members are not compared: that takes quadratic time."""
+
 MAX_DEPTH = 3
 
 
@@ -105,8 +106,6 @@ def _cached(prediction: str, gold: str) -> tuple[Match, str]:
 
 def _symbolic(prediction: str, gold: str) -> tuple[Match, str]:
     one, other = (_without_unit(clean(text))[0] for text in (prediction, gold))
-    if len(one) > MAX_SYMBOLIC_CHARS or len(other) > MAX_SYMBOLIC_CHARS:
-        return Match.UNSURE, "long"
     try:
         return same_by_math_verify(one, other), "symbolic"
     except Unavailable as error:
@@ -134,7 +133,9 @@ def compare(prediction: str, gold: str, depth: int = 0) -> tuple[Match, str]:
         return Match.AMBIGUOUS, "words"
     if _UNREAD.search(prediction) or _UNREAD.search(gold):
         return Match.AMBIGUOUS, "characters"
-    if depth < MAX_DEPTH and max(len(prediction), len(gold)) <= MAX_PARTS_CHARS:
+    if max(len(prediction), len(gold)) > MAX_OPEN_CHARS:
+        return Match.AMBIGUOUS, "long"
+    if depth < MAX_DEPTH:
         return _compare_parts(prediction, gold, depth), "parts"
     return Match.UNSURE, "none"
 
@@ -151,7 +152,7 @@ _IDLE_BLANK = re.compile(r"(?<![0-9A-Za-z.]) | (?![0-9A-Za-z.])")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{3,}|(?<![A-Za-z])(?:no|on)(?![A-Za-z])", re.IGNORECASE)
 _KNOWN_WORDS = FUNCTIONS | GREEK | {"and", "sqrt", "matrix", "pmatrix", "bmatrix", "cases", "array"}
-_UNREAD = re.compile(r"(?<![_^])[0-9] [0-9]|[^ -~°]")
+_UNREAD = re.compile(r"(?<![_^])[0-9] [0-9]|[^ -~°]|\|\|")
 _BASED = re.compile(r"([0-9A-Fa-f]+) ?_ ?(?:\{ ?([0-9]+) ?\}|([0-9]))")
 _ARITHMETIC = re.compile(r"(?:[-+*/(){}0-9., ]|\\(?:cdot|times|div|frac))*")
 _SUMMED = re.compile(r"[+*]|\\(?:cdot|times)|[0-9)}] ?-")

@@ -56,7 +56,7 @@ class Busy(Exception):
 class Budget:
     """Seconds in workers that one answer still has."""
 
-    def __init__(self, seconds: float = BUDGET_SECONDS) -> None:
+    def __init__(self, seconds: float) -> None:
         self.left = seconds
 
 
@@ -200,7 +200,7 @@ class Pool:
         """After a fork, in the child: the workers and any held lock belong to the parent. Begin anew."""
         for worker in self._all:
             worker.abandon()
-        self._idle, self._all, self._changed = [], [], threading.Condition()
+        self._idle, self._all, self._changed, self._is_new = [], [], threading.Condition(), True
 
     def _borrow(self, seconds: float) -> _Worker:
         deadline = time.monotonic() + seconds
@@ -251,7 +251,7 @@ def one_budget() -> Iterator[None]:
     if _budget.get() is not None:
         yield
         return
-    token = _budget.set(Budget())
+    token = _budget.set(Budget(BUDGET_SECONDS))
     try:
         yield
     finally:
@@ -278,7 +278,7 @@ class _BudgetSpent(Exception):
 
 @lru_cache(maxsize=4_096)
 def _asked(prediction: str, gold: str) -> Match:
-    budget = _budget.get() or Budget()
+    budget = _budget.get() or Budget(BUDGET_SECONDS)
     if budget.left <= 0:
         raise _BudgetSpent
     return _pool().ask(prediction, gold, budget)

@@ -5,20 +5,28 @@ import time
 import pytest
 
 from benchmarks.hostile_outputs import GOLDS, MAKERS, hostile_outputs
-from reward_fns import compute_score
-from reward_fns.answers import is_equivalent, judge
+from reward_fns import compute_score, symbolic
+from reward_fns.answers import compare, is_equivalent, judge
 from reward_fns.match import Match
-from reward_fns.symbolic import BUDGET_SECONDS
 
 KEYS = set(compute_score("realm/math", "<answer> 1 </answer>", "1"))
 
 
-def test_a_thousand_hostile_outputs() -> None:
+@pytest.fixture(autouse=True)
+def short_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(symbolic, "BUDGET_SECONDS", 0.3)
+
+
+@pytest.mark.parametrize(("count", "with_workers"), [(2_000, False), (160, True)])
+def test_hostile_outputs(count: int, with_workers: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own part is bounded in processor time: the clock would measure the machine."""
+    if not with_workers:
+        monkeypatch.setattr(symbolic, "_installed", lambda: False)
     seen = set()
-    for i, (kind, text) in enumerate(hostile_outputs(1_000, seed=1, huge=40_000)):
-        started = time.monotonic()
+    for i, (kind, text) in enumerate(hostile_outputs(count, seed=1, huge=40_000)):
+        started = time.process_time()
         result = compute_score("realm/math", text, GOLDS[i % len(GOLDS)])
-        assert time.monotonic() - started < BUDGET_SECONDS + 0.5, (kind, text[:80])
+        assert time.process_time() - started < 0.5, (kind, text[:80])
         assert set(result) == KEYS and result["outcome"] in (0.0, 1.0)
         seen.add(kind)
     assert seen == set(MAKERS)
@@ -26,9 +34,9 @@ def test_a_thousand_hostile_outputs() -> None:
 
 def test_a_million_characters() -> None:
     for kind, text in hostile_outputs(len(MAKERS), seed=2):
-        started = time.monotonic()
+        started = time.process_time()
         is_equivalent(text, "18")
-        assert time.monotonic() - started < BUDGET_SECONDS + 0.5, kind
+        assert time.process_time() - started < 2.0, kind
 
 
 @pytest.mark.parametrize(
@@ -48,8 +56,6 @@ def test_a_million_characters() -> None:
     ],
 )
 def test_cheap_tiers_do_not_compute_what_is_large(text: str) -> None:
-    from reward_fns.answers import compare
-
     started = time.process_time()
     assert compare(text, "18")[0] is not Match.SAME
     assert time.process_time() - started < 0.5

@@ -110,7 +110,7 @@ def test_a_closed_pool_says_so() -> None:
     pool = Pool(size=1)
     pool.close()
     with pytest.raises(Unavailable, match="closed"):
-        pool.ask("1", "2", Budget())
+        pool.ask("1", "2", Budget(5.0))
 
 
 def test_a_timeout_is_counted_and_is_not_wrong(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,6 +135,7 @@ def test_one_answer_has_one_budget(monkeypatch: pytest.MonkeyPatch) -> None:
 
     slow = Slow()
     monkeypatch.setattr(symbolic, "_pool", lambda: slow)
+    monkeypatch.setattr(symbolic, "BUDGET_SECONDS", 5.0)
     with one_budget():
         found = [symbolic.same_by_math_verify(f"\\sin {i} budget", "1") for i in range(5)]
     assert found == [Match.DIFFERENT] * 2 + [Match.TIMEOUT] * 3 and slow.calls == 2
