@@ -14,6 +14,7 @@ from reward_fns.cut import cut_routes
 from reward_fns.mrpv import Reason, Weights, score_response, verdict_confusion
 from reward_fns.response import parse_response
 from reward_fns.routes import Route, counts_from, indexes_from, route_at, route_count
+from reward_fns.symbolic import one_budget
 
 __all__ = ["MAX_PRED_CHARS", "compute_score"]
 
@@ -39,7 +40,8 @@ def compute_score(
 ) -> dict[str, float | int | str]:
     """Score one response.
 
-    Total in `solution_str`: any text is answered, in time linear in its length. A row whose routes cannot
+    Total in `solution_str`: any text is answered, in time linear in its length, plus at most
+    `symbolic.BUDGET_SECONDS` in worker processes. A row whose routes cannot
     be read is scored as unguided, with reason `BAD_ROW`.
 
     Args:
@@ -62,8 +64,8 @@ def compute_score(
         `has_verdict`, `has_decisive` (0: absent, its component is 0), `exposure`, `n_shown`, `n_disputed`
         (shown routes left out because label and soundness differ, or because too little of them was shown),
         `right_judged_right`, `right_judged_wrong`, `wrong_judged_right`, `wrong_judged_wrong` (numbers of routes;
-        neither where the verdict is missing), `reason` (`mrpv.Reason`),
-        `response_chars`, `pred` (the canonical answer, empty if none).
+        neither where the verdict is missing), `reason` (`mrpv.Reason`), `timeout` (1: the answer could not be
+        compared within `symbolic.BUDGET_SECONDS`), `response_chars`, `pred` (the canonical answer, empty if none).
 
     Raises:
         ValueError: `data_source` names no known domain, or one of `domains` is not one.
@@ -75,14 +77,15 @@ def compute_score(
     shown, bad_row = _shown_routes(extra_info)
     response = parse_response(solution_str, len(shown))
     gold = "" if ground_truth is None else str(ground_truth)
-    parts = score_response(
-        response,
-        shown,
-        gold,
-        domain,
-        right_share=right_share,
-        guess_rates=None if guess_rates is None else _rates(shown, guess_rates),
-    )
+    with one_budget():
+        parts = score_response(
+            response,
+            shown,
+            gold,
+            domain,
+            right_share=right_share,
+            guess_rates=None if guess_rates is None else _rates(shown, guess_rates),
+        )
     weights = Weights(w_outcome, w_verdict, w_decisive, w_format)
     return {
         "score": parts.score(weights),
@@ -102,6 +105,7 @@ def compute_score(
         "n_disputed": parts.disputed,
         **verdict_confusion(shown, response.verdicts),
         "reason": int(Reason.BAD_ROW if bad_row else parts.reason),
+        "timeout": int(parts.reason is Reason.TIMEOUT),
         "response_chars": len(solution_str),
         "pred": _loggable(parts.prediction or ""),
     }

@@ -1,9 +1,10 @@
 """The one answer comparer: whether two answers are the same, by tiers, cheap first.
 
 Serves the section "Domains" of the design. A tier that is not *sure* passes on: text, exact numbers, choice
-letters, then tuples, sets, intervals and lists by their members. What no tier is sure of counts as
-`unsure` (see `tier_counts`) and is not equivalent. Everything is total, linear in the capped input, and
-evaluates nothing.
+letters, exact formulas, then tuples, sets, intervals, lists, matrices and equations by their parts. What is
+still open goes to math-verify in a worker process (`symbolic`), within one budget of time for each call of
+`is_equivalent` or `compute_score`. `tier_counts` says who decided. Everything here is total, linear in the
+capped input, and evaluates no text.
 """
 
 from __future__ import annotations
@@ -11,27 +12,38 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Sequence
-from enum import Enum
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-from reward_fns.numbers import Number, read_number
+from reward_fns import exact
+from reward_fns.cleaning import clean
+from reward_fns.exact import Arithmetic, TooHardError, Value
+from reward_fns.expressions import FUNCTIONS, GREEK, is_too_large, read_expression
+from reward_fns.match import Match
+from reward_fns.numbers import CURRENCIES, Number, read_number, read_unit, unit_of_currency
+from reward_fns.structures import (
+    UNORDERED,
+    Structure,
+    is_linear,
+    left_side,
+    read_equation,
+    read_structure,
+    sides,
+)
+from reward_fns.symbolic import Unavailable, one_budget, same_by_math_verify
+
+__all__ = ["Match", "clean", "compare", "is_equivalent", "judge", "same_answer", "surely_same", "tier_counts"]
 
 MAX_CHARS = 1_000
 """Longer answers are equal only when their texts are."""
 
-MAX_MEMBERS_CHARS = 200
-"""Longer tuples, sets and lists are left undecided: comparing sets takes time quadratic in this."""
+MAX_OPEN_CHARS = 300
+"""Longer answers are compared as text, number and formula only."""
+
+MAX_PAIRS = 400
+"""Sets with more pairs of members are not compared: that takes quadratic time."""
 
 MAX_DEPTH = 3
-
-
-class Match(Enum):
-    """What a tier says about two answers."""
-
-    SAME = "same"
-    DIFFERENT = "different"
-    UNSURE = "unsure"
 
 
 def is_equivalent(prediction: str, gold: str, domain: str = "math") -> bool:
@@ -42,17 +54,30 @@ def is_equivalent(prediction: str, gold: str, domain: str = "math") -> bool:
     """
     from reward_fns import domains  # the domains import this module
 
-    judge = domains.get(domain)
-    read = judge.extract(prediction)
-    return read is not None and judge.equivalent(read, gold)
+    judging = domains.get(domain)
+    with one_budget():
+        read = judging.extract(prediction)
+        return read is not None and judging.equivalent(read, gold)
+
+
+def judge(prediction: str, gold: str) -> Match:
+    """What the tiers say of two mathematical answers, `TIMEOUT` included; counts which tier decided."""
+    verdict, tier = _cheap(prediction, gold)
+    if verdict is Match.UNSURE and tier != "long":
+        verdict, tier = _symbolic(prediction, gold)
+    with _lock:
+        _counts[f"{tier}:{verdict.value}"] += 1
+    return verdict
 
 
 def same_answer(prediction: str, gold: str) -> bool:
-    """Whether two mathematical answers are surely the same; counts which tier decided."""
-    verdict, tier = _decide(prediction, gold)
-    with _lock:
-        _counts[f"{tier}:{verdict.value}"] += 1
-    return verdict is Match.SAME
+    """Whether two mathematical answers are surely the same, by all tiers."""
+    return judge(prediction, gold) is Match.SAME
+
+
+def surely_same(one: str, other: str) -> bool:
+    """Whether two answers are the same for the cheap tiers alone: no worker, no waiting."""
+    return _cheap(one, other)[0] is Match.SAME
 
 
 def tier_counts() -> dict[str, int]:
@@ -65,84 +90,53 @@ _counts: Counter[str] = Counter()
 _lock = threading.Lock()
 
 
-@lru_cache(maxsize=16_384)
-def _cached(prediction: str, gold: str) -> tuple[Match, str]:
-    return compare(clean(prediction), clean(gold))
-
-
-def _decide(prediction: str, gold: str) -> tuple[Match, str]:
-    if prediction.strip() == gold.strip():
-        return (Match.SAME if prediction.strip() else Match.DIFFERENT), "exact"
+def _cheap(prediction: str, gold: str) -> tuple[Match, str]:
+    prediction, gold = prediction.strip(), gold.strip()
+    if prediction == gold:
+        return (Match.SAME if prediction else Match.DIFFERENT), "exact"
     if len(prediction) > MAX_CHARS or len(gold) > MAX_CHARS:
         return Match.UNSURE, "long"
     return _cached(prediction, gold)
 
 
-_INVISIBLE = dict.fromkeys(
-    [0xAD, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A)]
-)
-_CHARACTERS = str.maketrans(
-    {"−": "-", "–": "-", "×": "\\times ", "·": "\\cdot ", "∞": "\\infty ", "π": "\\pi ", "\u00a0": " "}
-)
-_REWRITES = tuple(
-    (re.compile(pattern), into)
-    for pattern, into in (
-        (r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])", ""),
-        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
-        (r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}", r" \1 "),
-        (r"\\(?:displaystyle|quad|qquad)(?![A-Za-z])", " "),
-        (r"\^\s*(?:\\circ|\{\s*\\circ\s*\})", "°"),
-        (r"\{,\}|,\\!", ","),
-        (r"(?<=[0-9])\\,(?=[0-9]{3})", ","),
-        (r"\\[!,;: ]|~", " "),
-        (r"\\([$%])", r"\1"),
-        (r"\s+", " "),
-    )
-)
-_DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
-_ASSIGNMENT = re.compile(r"([A-Za-z]) ?= ?(?!=)")
+@lru_cache(maxsize=16_384)
+def _cached(prediction: str, gold: str) -> tuple[Match, str]:
+    return compare(clean(prediction), clean(gold))
 
 
-def clean(text: str) -> str:
-    """The text without what carries no meaning: delimiters, LaTeX spacing and fonts, invisible characters."""
-    text = text.translate(_INVISIBLE).translate(_CHARACTERS).strip()
-    text = _undelimited(text)
-    for pattern, into in _REWRITES:
-        text = pattern.sub(into, text)
-    return _undelimited(text.strip().rstrip(".;,").strip())
-
-
-def _undelimited(text: str) -> str:
-    for opening, closing in _DELIMITERS:
-        size = len(opening)
-        if len(text) > 2 * size and text.startswith(opening) and text.endswith(closing):
-            inside = text[size:-size]
-            if opening not in inside and closing not in inside and not inside.endswith("\\"):
-                text = inside.strip()
-    return text
+def _symbolic(prediction: str, gold: str) -> tuple[Match, str]:
+    one, other = (_without_unit(clean(text))[0] for text in (prediction, gold))
+    try:
+        return same_by_math_verify(one, other), "symbolic"
+    except Unavailable as error:
+        return Match.UNSURE, f"symbolic ({error})"
 
 
 def compare(prediction: str, gold: str, depth: int = 0) -> tuple[Match, str]:
-    """Compare two cleaned answers; also which tier decided."""
+    """Compare two cleaned answers by the cheap tiers; also which tier decided."""
     if not prediction or not gold:
         return Match.DIFFERENT, "empty"
     if _bare(prediction) == _bare(gold):
         return Match.SAME, "text"
-    named, gold_named = _ASSIGNMENT.match(prediction), _ASSIGNMENT.match(gold)
-    if named and gold_named and named[1] != gold_named[1]:
-        return Match.UNSURE, "none"
-    prediction = prediction[named.end() :] if named else prediction
-    gold = gold[gold_named.end() :] if gold_named else gold
+    if "=" in prediction or "=" in gold:
+        prediction, gold = _without_names(prediction, gold)
     number, gold_number = read_number(prediction), read_number(gold)
     if number is not None and gold_number is not None:
         return _compare_numbers(number, gold_number), "number"
     letter, gold_letter = choice_letter(prediction), choice_letter(gold)
     if letter is not None and gold_letter is not None:
         return (Match.SAME if letter == gold_letter else Match.DIFFERENT), "choice"
-    if depth < MAX_DEPTH and max(len(prediction), len(gold)) <= MAX_MEMBERS_CHARS:
-        members, gold_members = _members(prediction), _members(gold)
-        if members is not None and gold_members is not None:
-            return _compare_members(members, gold_members, depth), "members"
+    verdict = _compare_formulas(prediction, gold, number, gold_number)
+    if verdict is not Match.UNSURE:
+        return verdict, "formula"
+    if _is_wordy(prediction) or _is_wordy(gold):
+        return Match.AMBIGUOUS, "words"
+    if _UNREAD.search(prediction) or _UNREAD.search(gold):
+        return Match.AMBIGUOUS, "characters"
+    if max(len(prediction), len(gold)) > MAX_OPEN_CHARS:
+        return Match.AMBIGUOUS, "long"
+    if depth < MAX_DEPTH:
+        return _compare_parts(prediction, gold, depth), "parts"
     return Match.UNSURE, "none"
 
 
@@ -155,90 +149,164 @@ def choice_letter(text: str) -> str | None:
 _CHOICE = re.compile(r"\(([A-Ja-j])\)(?: .*)?|([A-J])[.:)]?", re.DOTALL)
 _WORDS = re.compile(r"[A-Za-z][A-Za-z' -]+")
 _IDLE_BLANK = re.compile(r"(?<![0-9A-Za-z.]) | (?![0-9A-Za-z.])")
+_COMMAND = re.compile(r"\\[A-Za-z]+")
+_WORD = re.compile(r"[A-Za-z]{3,}|(?<![A-Za-z])(?:no|on)(?![A-Za-z])", re.IGNORECASE)
+_KNOWN_WORDS = FUNCTIONS | GREEK | {"and", "sqrt", "matrix", "pmatrix", "bmatrix", "cases", "array"}
+_UNREAD = re.compile(r"(?<![_^])[0-9] [0-9]|[^ -~°]|\|\|")
+_BASED = re.compile(r"([0-9A-Fa-f]+) ?_ ?(?:\{ ?([0-9]+) ?\}|([0-9]))")
+_ARITHMETIC = re.compile(r"(?:[-+*/(){}0-9., ]|\\(?:cdot|times|div|frac))*")
+_SUMMED = re.compile(r"[+*]|\\(?:cdot|times)|[0-9)}] ?-")
+_UNIT_BEHIND = re.compile(r"(.*(?:[0-9})]|\\pi))( [A-Za-z][A-Za-z /]{1,40}(?: ?\^ ?\{?[23]\}?)?)", re.DOTALL)
 
 
 def _bare(text: str) -> str:
     """Words without case, formulas without the blanks that separate nothing (`1 2` is not `12`)."""
+    if " " not in text and not text.isalpha():
+        return text
     return text.casefold() if _WORDS.fullmatch(text) else _IDLE_BLANK.sub("", text)
 
 
+def _is_wordy(text: str) -> bool:
+    """Ordinary words stand in it: they would be read as products of letters."""
+    return any(word not in _KNOWN_WORDS for word in _WORD.findall(_COMMAND.sub(" ", text)))
+
+
+def _without_names(prediction: str, gold: str) -> tuple[str, str]:
+    """Both without `x =`, where only one has it or both name the same thing; else as they are."""
+    name, read = left_side(prediction)
+    gold_name, gold_read = left_side(gold)
+    if name == gold_name or "=" not in prediction or "=" not in gold:
+        return read, gold_read
+    return prediction, gold
+
+
 def _compare_numbers(number: Number, gold: Number) -> Match:
-    """Unit policy: a unit on one side only is ignored, two different units are left undecided.
+    """Unit policy: a unit on one side only is ignored, two different units are not compared.
 
     A percent equals the bare number before the sign and that number over 100, as answers to "what percent"
     are written either way.
     """
     if number.unit and gold.unit and number.unit != gold.unit:
-        return Match.UNSURE
-    if len(gold.unit) == 1 and not number.unit:
-        return Match.UNSURE  # `5 m` may be a product
+        return Match.AMBIGUOUS
     if number.percent == gold.percent:
         same = number.value == gold.value
     else:
         percent, bare = (number, gold) if number.percent else (gold, number)
+        if bare.unit:
+            return Match.AMBIGUOUS
         same = bare.value in (percent.value, percent.value / 100)
     if same:
         return Match.SAME
-    return Match.UNSURE if number.unit != gold.unit else Match.DIFFERENT
+    return Match.AMBIGUOUS if number.unit != gold.unit else Match.DIFFERENT
 
 
-_KINDS = (("\\{", "\\}", "set"), ("(", ")", "tuple"), ("(", "]", "(]"), ("[", ")", "[)"), ("[", "]", "[]"))
+def _without_unit(text: str) -> tuple[str, str]:
+    """A formula and its unit, under the unit policy of numbers: `5\\sqrt{2} cm`, `$2\\pi`."""
+    currency = text[0] if text[:1] in CURRENCIES else ""
+    body, unit = text[len(currency) :].lstrip(), ""
+    if (match := _UNIT_BEHIND.fullmatch(body)) and (read := read_unit(match[2])) and read[0] == 0:
+        body, unit = match[1], read[1]
+    return body, unit_of_currency(currency, unit) if currency else unit
 
 
-def _members(text: str) -> tuple[str, list[str]] | None:
-    """Kind and members of a tuple, interval, set or bare list; None if the text is none."""
-    for opening, closing, kind in _KINDS:
-        if text.startswith(opening) and text.endswith(closing) and len(text) > len(opening) + len(closing):
-            parts = _split(text[len(opening) : -len(closing)])
-            if parts is not None and (len(parts) > 1 or kind == "set"):
-                return kind, parts
-    parts = _split(text)
-    return ("list", parts) if parts is not None and len(parts) > 1 else None
+def _compare_formulas(prediction: str, gold: str, number: Number | None, gold_number: Number | None) -> Match:
+    one, unit = _formula(prediction, number)
+    other, gold_unit = _formula(gold, gold_number)
+    if one is None or other is None:
+        return Match.AMBIGUOUS if is_too_large(prediction) or is_too_large(gold) else Match.UNSURE
+    if gold_number and not number and _SUMMED.search(prediction) and _ARITHMETIC.fullmatch(prediction):
+        return Match.AMBIGUOUS  # `9 + 9` is 18 not worked out
+    if unit and gold_unit and unit != gold_unit:
+        return Match.AMBIGUOUS
+    return _compare_values(one, other)
 
 
-def _split(text: str) -> list[str] | None:
-    """Parts between top-level commas; None when brackets do not match or a part is empty."""
-    parts, depth, start = [], 0, 0
-    for i, character in enumerate(text):
-        if character in "([{":
-            depth += 1
-        elif character in ")]}":
-            depth -= 1
-            if depth < 0:
-                return None
-        elif character == "," and depth == 0:
-            parts.append(text[start:i].strip())
-            start = i + 1
-    parts.append(text[start:].strip())
-    return parts if depth == 0 and all(parts) else None
+def _formula(text: str, number: Number | None) -> tuple[Value | None, str]:
+    if number is not None:
+        return (None if number.percent else exact.number(number.value)), number.unit
+    body, unit = _without_unit(text)
+    return read_expression(body), unit
 
 
-def _compare_members(one: tuple[str, list[str]], gold: tuple[str, list[str]], depth: int) -> Match:
-    (kind, members), (gold_kind, gold_members) = one, gold
-    unordered = {"set", "list"}
-    if kind != gold_kind and not {kind, gold_kind} <= unordered:
+def _compare_values(one: Value, other: Value) -> Match:
+    try:
+        if Arithmetic().equal(one, other):
+            return Match.SAME
+    except TooHardError:
         return Match.UNSURE
-    if kind in unordered:
-        return _compare_sets(members, gold_members, depth)
-    if len(members) != len(gold_members):
-        return Match.DIFFERENT
-    verdicts = [compare(a, b, depth + 1)[0] for a, b in zip(members, gold_members, strict=True)]
-    return _all(verdicts)
+    return Match.DIFFERENT if one.is_complete() and other.is_complete() else Match.UNSURE
 
 
-def _compare_sets(members: list[str], gold_members: list[str], depth: int) -> Match:
-    """Each member has its equal on the other side; repeats do not count."""
-    rows = [[compare(a, b, depth + 1)[0] for b in gold_members] for a in members]
-    return _all([_any(line) for line in (*rows, *zip(*rows, strict=True))])
+def _compare_parts(prediction: str, gold: str, depth: int) -> Match:
+    if "_" in prediction or "_" in gold:
+        based, gold_based = _BASED.fullmatch(prediction), _BASED.fullmatch(gold)
+        if based and gold_based:
+            same = based.groups() == gold_based.groups()
+            return Match.SAME if same else Match.AMBIGUOUS
+        if based or gold_based:
+            return Match.AMBIGUOUS  # 101_2 is not 101, and may be meant by it
+    one, other = read_structure(prediction), read_structure(gold)
+    if one is not None and other is not None:
+        return _compare_structures(one, other, depth)
+    if len(sides(prediction)) > 1 or len(sides(gold)) > 1:
+        return _compare_equations(prediction, gold)
+    for structure, single in ((one, gold), (other, prediction)):
+        if structure is not None and _is_finite(single):
+            if structure.kind == "set" and len(structure.members) == 1:
+                return compare(structure.members[0], single, depth + 1)[0]
+            return Match.DIFFERENT
+    if "\\infty" in (prediction + gold) and (_is_finite(prediction) or _is_finite(gold)):
+        return Match.DIFFERENT if {prediction, gold} & {"\\infty", "-\\infty"} else Match.UNSURE
+    return Match.UNSURE
 
 
-def _all(verdicts: Sequence[Match]) -> Match:
-    if Match.DIFFERENT in verdicts:
-        return Match.DIFFERENT
-    return Match.UNSURE if Match.UNSURE in verdicts else Match.SAME
+def _is_finite(text: str) -> bool:
+    """It surely is one formula."""
+    value = read_expression(text)
+    return value is not None and value.is_complete()
 
 
-def _any(verdicts: Sequence[Match]) -> Match:
-    if Match.SAME in verdicts:
+def _compare_equations(prediction: str, gold: str) -> Match:
+    one, other = read_equation(prediction), read_equation(gold)
+    if one is None or other is None:
+        both = len(sides(prediction)) > 1 and len(sides(gold)) > 1
+        return Match.UNSURE if both else Match.AMBIGUOUS
+    if Arithmetic().proportional(one, other) and one.bottom == other.bottom:
         return Match.SAME
-    return Match.UNSURE if Match.UNSURE in verdicts else Match.DIFFERENT
+    return Match.DIFFERENT if is_linear(one) and is_linear(other) else Match.UNSURE
+
+
+def _compare_structures(one: Structure, gold: Structure, depth: int) -> Match:
+    if one.letter and gold.letter and one.letter != gold.letter:
+        return Match.UNSURE
+    if one.kind != gold.kind:
+        if "union" in (one.kind, gold.kind) or "\\neq" in (one.kind, gold.kind):
+            return Match.UNSURE
+        if not {one.kind, gold.kind} <= UNORDERED:
+            ordered = {one.kind, gold.kind} - UNORDERED
+            return Match.DIFFERENT if len(ordered) == 2 or "set" in (one.kind, gold.kind) else Match.AMBIGUOUS
+    if one.kind in UNORDERED:
+        return _compare_sets(one.members, gold.members, depth)
+    if len(one.members) != len(gold.members):
+        return Match.DIFFERENT
+    return _all(compare(a, b, depth + 1)[0] for a, b in zip(one.members, gold.members, strict=True))
+
+
+def _compare_sets(members: tuple[str, ...], gold_members: tuple[str, ...], depth: int) -> Match:
+    """Each member has its equal on the other side; repeats do not count."""
+    if len(members) * len(gold_members) > MAX_PAIRS:
+        return Match.AMBIGUOUS
+    rows = [[compare(a, b, depth + 1)[0] for b in gold_members] for a in members]
+    return _all(_any(line) for line in (*rows, *zip(*rows, strict=True)))
+
+
+def _first_of(*order: Match) -> Callable[[Iterable[Match]], Match]:
+    def pick(verdicts: Iterable[Match]) -> Match:
+        seen = set(verdicts)
+        return next(verdict for verdict in order if verdict in seen)
+
+    return pick
+
+
+_all = _first_of(Match.DIFFERENT, Match.AMBIGUOUS, Match.UNSURE, Match.SAME)
+_any = _first_of(Match.SAME, Match.AMBIGUOUS, Match.UNSURE, Match.DIFFERENT)

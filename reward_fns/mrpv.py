@@ -24,6 +24,7 @@ from dataclasses import dataclass, fields
 from enum import IntEnum
 
 from reward_fns.domains.base import Domain
+from reward_fns.match import Match
 from reward_fns.response import Response, Verdict
 from reward_fns.routes import Route
 
@@ -60,6 +61,11 @@ class Reason(IntEnum):
     TOO_LONG = 6
     BAD_ROW = 7
     """The row, not the response, is at fault: its routes or `shown` cannot be read. Scored as unguided."""
+    TIMEOUT = 8
+    """Comparing with the gold answer took more than its budget: unknown, and scored as not right."""
+
+
+_REASONS = {Match.SAME: Reason.RIGHT, Match.TIMEOUT: Reason.TIMEOUT}
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,7 @@ def score_response(
     if prediction is None:
         reason = unread or Reason.UNREADABLE_ANSWER
     else:
-        reason = Reason.RIGHT if domain.equivalent(prediction, gold) else Reason.WRONG
+        reason = _REASONS.get(domain.judge(prediction, gold), Reason.WRONG)
     raw_verdict = verdict_credit(shown, response.verdicts, right_share)
     raw_decisive = decisive_credit(shown, response.verdicts, guess_rates)
     consistent = is_consistent(shown, response.verdicts, prediction, domain) if shown else None

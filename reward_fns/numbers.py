@@ -20,13 +20,14 @@ MAX_DIGITS = 400
 SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 CURRENCIES = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee"}
 _UNIT_NAMES = {
-    "usd": "dollar",
-    "eur": "euro",
-    "gbp": "pound",
-    "°": "degree",
-    "feet": "foot",
-    "inches": "inch",
-}
+    "usd": "dollar", "eur": "euro", "gbp": "pound", "°": "degree", "feet": "foot", "ft": "foot",
+    "in": "inch", "inches": "inch", "m": "meter", "metre": "meter", "metres": "meter", "cm": "centimeter",
+    "mm": "millimeter", "km": "kilometer", "g": "gram", "kg": "kilogram", "mg": "milligram", "l": "liter",
+    "litre": "liter", "litres": "liter", "ml": "milliliter", "s": "second", "sec": "second",
+    "secs": "second", "min": "minute", "mins": "minute", "h": "hour", "hr": "hour", "hrs": "hour",
+    "lb": "pound", "lbs": "pound", "oz": "ounce", "mi": "mile", "sq": "square",
+}  # fmt: skip
+_SAME_UNITS = {"mile per hour": "mph", "kilometer per hour": "kph", "kmh": "kph"}
 
 # Words after a number that are no unit: they join, negate, scale or start a formula.
 _NOT_UNITS = frozenset(
@@ -42,7 +43,7 @@ _NOT_UNITS = frozenset(
 _SHORT_UNITS = frozenset(
     re.findall(
         r"\w+",
-        "m g s h L l cm mm km kg mg ml mL ft in lb lbs oz hr hrs min mins sec secs mph kph am pm AM PM",
+        "m g s h L l cm mm km kg mg ml mL ft in lb lbs oz mi hr hrs min mins sec secs mph kph am pm AM PM",
     )
 )
 
@@ -85,15 +86,12 @@ def read_number(text: str) -> Number | None:
     if match is None:
         return None
     magnitude = _magnitude(match)
-    tail = _tail(match["rest"])
+    tail = read_unit(match["rest"])
     if magnitude is None or tail is None or (match["sign"] and match["sign2"]):
         return None
     scale, unit = tail
     if match["currency"]:
-        if unit:
-            unit = f"{CURRENCIES[match['currency']]} {unit}" if unit != "dollar" else unit
-        else:
-            unit = CURRENCIES[match["currency"]]
+        unit = unit_of_currency(match["currency"], unit)
     value = magnitude * 10**scale
     return Number(-value if "-" in (match["sign"], match["sign2"]) else value, bool(match["percent"]), unit)
 
@@ -127,7 +125,7 @@ def _decimal(text: str | None) -> Fraction | None:
     return Fraction(text.replace(",", "").replace(" ", "").removesuffix("."))
 
 
-def _tail(rest: str) -> tuple[int, str] | None:
+def read_unit(rest: str) -> tuple[int, str] | None:
     """Powers of ten and unit after a number; None if the tail is not surely a unit."""
     if not rest.strip():
         return 0, ""
@@ -146,7 +144,21 @@ def _tail(rest: str) -> tuple[int, str] | None:
     if any(part in _NOT_UNITS or part in SCALES for word in words for part in re.split("[/-]", word)):
         return None
     power = rest.rstrip()[match.end("words") :].strip(" ^{}")
-    return scale, " ".join([*(_singular(word) for word in words), power]).strip()
+    return scale, _unit_name(" ".join(words).replace("/", " per ").split(), power)
+
+
+def unit_of_currency(symbol: str, unit: str) -> str:
+    """The unit of an amount with a currency sign in front and perhaps words behind: `$5 per day`."""
+    currency = CURRENCIES[symbol]
+    return currency if unit in ("", currency) else f"{currency} {unit}"
+
+
+def _unit_name(words: list[str], power: str) -> str:
+    names = [_singular(word) for word in words]
+    if len(names) > 1 and names[0] in ("square", "cubic"):
+        power = "2" if names.pop(0) == "square" else "3"
+    name = " ".join(names)
+    return f"{_SAME_UNITS.get(name, name)} {power}".strip()
 
 
 def _singular(word: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from reward_fns.match import Match
 from reward_fns.routes import routes_from
 
 
@@ -50,6 +51,10 @@ class Domain(ABC):
     @abstractmethod
     def equivalent(self, prediction: str, gold: str) -> bool:
         """Whether a canonical prediction and a gold answer are the same answer. Never raises."""
+
+    def judge(self, prediction: str, gold: str) -> Match:
+        """`equivalent`, with the reason where a domain has more to say: `TIMEOUT` is not `DIFFERENT`."""
+        return Match.SAME if self.equivalent(prediction, gold) else Match.DIFFERENT
 
     def check_row(self, row: Mapping[str, Any]) -> list[str]:
         """Problems of one data row; empty when its gold answer scores 1.0 and its route labels hold."""

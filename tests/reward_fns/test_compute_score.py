@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from reward_fns import compute_score
 from reward_fns.mrpv import Reason
+from reward_fns.symbolic import BUDGET_SECONDS
 
 GUIDED, UNGUIDED = "realm/math/guided", "realm/math"
 RIGHT_ROUTE = {
@@ -53,6 +54,7 @@ KEYS = {
     "wrong_judged_right",
     "wrong_judged_wrong",
     "reason",
+    "timeout",
     "response_chars",
     "pred",
 }
@@ -172,7 +174,7 @@ HOSTILE = {
 def test_hostile_text_is_answered_soon(name: str, gold: str) -> None:
     started = time.perf_counter()
     result = compute_score(GUIDED, HOSTILE[name], gold, INFO)
-    assert time.perf_counter() - started < 2.0
+    assert time.perf_counter() - started < BUDGET_SECONDS + 0.5
     check_shape(result)
     assert result["outcome"] == 0.0
 

@@ -49,8 +49,9 @@ def test_a_wrong_route_counts_when_its_first_error_is_shown(
 
 def test_the_step_named_counts_against_a_guess_among_the_steps_shown() -> None:
     (cut,) = cut_routes([route(True, 8), route(False, 8, 1)], (1,), (4,))
-    assert decisive_credit([cut], [Verdict(False, 1)], {8: 0.5, 4: 0.5}) == 1.0
-    assert decisive_credit([cut], [Verdict(False, 0)], {8: 0.5, 4: 0.5}) == pytest.approx(-1 / 3)
+    rates = {8: (0.5,) * 8, 4: (0.5,) * 4}
+    assert decisive_credit([cut], [Verdict(False, 1)], rates) == 1.0
+    assert decisive_credit([cut], [Verdict(False, 0)], rates) == pytest.approx(-1 / 3)
     assert (
         decisive_credit(cut_routes([route(True), route(False, 4, 0)], (1,), (1,)), [Verdict(False, 0)])
         is None

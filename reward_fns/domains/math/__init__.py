@@ -12,9 +12,10 @@ from functools import cached_property
 from importlib.resources import files
 from typing import ClassVar
 
-from reward_fns.answers import same_answer
+from reward_fns import answers
 from reward_fns.domains.base import Domain, Rule, rules_from_yaml
 from reward_fns.domains.math.extract import final_answer
+from reward_fns.match import Match
 
 
 class MathDomain(Domain):
@@ -30,8 +31,11 @@ class MathDomain(Domain):
         return final_answer(answer_text)
 
     def equivalent(self, prediction: str, gold: str) -> bool:
+        return self.judge(prediction, gold) is Match.SAME
+
+    def judge(self, prediction: str, gold: str) -> Match:
         read = final_answer(gold)
-        return read is not None and same_answer(prediction, read)
+        return Match.DIFFERENT if read is None else answers.judge(prediction, read)
 
 
 DOMAIN = MathDomain()

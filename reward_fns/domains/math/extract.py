@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from reward_fns.answers import Match, clean, compare, same_answer
+from reward_fns.answers import Match, clean, compare, surely_same
 from reward_fns.domains.final_answer import A_LINE, ANSWER_LINE, HASHES
 from reward_fns.domains.final_answer import final_answer as find_final
 from reward_fns.numbers import read_number, render_number
@@ -28,7 +28,7 @@ _NO_UNITS = frozenset(
 
 def final_answer(text: str) -> str | None:
     """The canonical final answer in `text`; None if there is none, it is hedged, or several differ."""
-    return find_final(text, canonical, same_answer, _contradicts, lines=(HASHES, A_LINE, ANSWER_LINE))
+    return find_final(text, canonical, surely_same, _contradicts, lines=(HASHES, A_LINE, ANSWER_LINE))
 
 
 def canonical(answer: str) -> str | None:

@@ -1,0 +1,305 @@
+"""Exact arithmetic on small formulas: fractions of sums of rational multiples of roots, pi and letters.
+
+Serves the section "Domains" of the design (one answer comparer). A monomial is a product of powers of atoms:
+`√p` for a prime p, `π`, `i`, letters, and opaque atoms for what is not computed (`sin`, letters in exponents).
+Without opaque atoms two values are equal exactly when their cross products have the same terms: different
+roots of primes are linearly independent over the rationals, pi is transcendental, letters are free. With
+opaque atoms equal terms still mean equal values, but different terms mean nothing.
+
+Every step is counted and every number capped, so no formula takes long: `TooHardError` is the way out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import comb, factorial, floor
+from typing import TypeAlias
+
+MAX_STEPS = 4_000
+"""Products of two terms that one comparison may need."""
+
+MAX_BITS = 1_400
+"""About 400 digits: larger coefficients are not computed."""
+
+MAX_ROOT_OF = 10**8
+"""Roots of larger numbers are not taken: finding their primes would take long."""
+
+MAX_POWER = 24
+MAX_POWER_ANYWHERE = 200
+MAX_EXPONENT = 10_000
+MAX_BITS_ANYWHERE = 200_000
+MAX_FACTORIAL_ANYWHERE = 2_000
+MAX_ROOT = 12
+
+MAX_KEY_CHARS = 2_000
+"""Opaque atoms stand in each other's names, so these could grow without bound."""
+
+Rational: TypeAlias = int | Fraction
+"""Whole numbers stay `int`, which is many times faster; nothing here divides two of them."""
+
+Monomial = tuple[tuple[str, Rational], ...]
+Terms = dict[Monomial, Rational]
+
+OPAQUE = "?"
+"""First character of the atoms of which only equality is known."""
+
+_ONE: Terms = {(): 1}
+
+
+class TooHardError(Exception):
+    """The formula is not one that this module computes."""
+
+
+class TooLargeError(TooHardError):
+    """It is so large that nobody should try."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """`top / bottom`; the terms of the bottom are never all gone."""
+
+    top: Terms
+    bottom: Terms
+
+    def rational(self) -> Rational | None:
+        """The value as a plain rational number; None if it is none."""
+        if self.bottom != _ONE or any(self.top.keys() - {()}):
+            return None
+        return self.top.get((), 0)
+
+    def is_complete(self) -> bool:
+        """No opaque atom: what differs from it is different."""
+        terms = (*self.top, *self.bottom)
+        return not any(atom.startswith(OPAQUE) for monomial in terms for atom, _ in monomial)
+
+    def key(self) -> str:
+        """A text that only equal values share."""
+        return f"{sorted(self.top.items())}/{sorted(self.bottom.items())}"
+
+
+def number(value: Rational) -> Value:
+    """A rational number."""
+    return Value({(): _simplest(value)} if value else {}, _ONE)
+
+
+def atom(name: str) -> Value:
+    """A letter, `π` or `i`."""
+    return Value({((name, 1),): 1}, _ONE)
+
+
+def opaque(name: str, *arguments: Value) -> Value:
+    """Something that is not computed: equal only where name and arguments are."""
+    key = "; ".join(argument.key() for argument in arguments)
+    if len(key) > MAX_KEY_CHARS:
+        raise TooHardError("nesting")
+    return atom(f"{OPAQUE}{name}({key})")
+
+
+class Arithmetic:
+    """Sums, products, quotients and powers within one budget of steps."""
+
+    def __init__(self) -> None:
+        self._left = MAX_STEPS
+
+    def equal(self, one: Value, other: Value) -> bool:
+        """Whether the values have the same terms."""
+        if one.bottom == other.bottom:
+            return one.top == other.top
+        return self._times(one.top, other.bottom) == self._times(other.top, one.bottom)
+
+    def proportional(self, one: Value, other: Value) -> bool:
+        """Whether one top is a non-zero rational multiple of the other."""
+        if not one.top or one.top.keys() != other.top.keys():
+            return False
+        ratios = {Fraction(one.top[monomial]) / other.top[monomial] for monomial in one.top}
+        return len(ratios) == 1
+
+    def add(self, one: Value, other: Value) -> Value:
+        if one.bottom == other.bottom:
+            return _value(self._plus(one.top, other.top), one.bottom)
+        top = self._plus(self._times(one.top, other.bottom), self._times(other.top, one.bottom))
+        return _value(top, self._times(one.bottom, other.bottom))
+
+    def negate(self, value: Value) -> Value:
+        return Value({monomial: -factor for monomial, factor in value.top.items()}, value.bottom)
+
+    def multiply(self, one: Value, other: Value) -> Value:
+        return _value(self._times(one.top, other.top), self._times(one.bottom, other.bottom))
+
+    def divide(self, one: Value, other: Value) -> Value:
+        if not other.top:
+            raise TooHardError("division by zero")
+        return _value(self._times(one.top, other.bottom), self._times(one.bottom, other.top))
+
+    def power(self, base: Value, exponent: Value) -> Value:
+        """`base ^ exponent`: whole powers of anything small, rational powers of single positive terms."""
+        rational = exponent.rational()
+        if rational is None:
+            return opaque("power", base, exponent)
+        if rational.denominator == 1:
+            return self._whole_power(base, int(rational))
+        return self._root(base, rational)
+
+    def _whole_power(self, base: Value, exponent: int) -> Value:
+        if exponent < 0:
+            return self._whole_power(self.divide(number(1), base), -exponent)
+        if exponent == 0 and not base.top:
+            raise TooHardError("0^0")
+        if base.bottom == _ONE and len(base.top) == 1:
+            ((monomial, factor),) = base.top.items()
+            if exponent > MAX_EXPONENT or exponent * _bits(factor) > MAX_BITS + exponent:
+                too_large = exponent * (_bits(factor) - 1) > MAX_BITS_ANYWHERE
+                raise (TooLargeError if too_large else TooHardError)("power too large")
+            more, monomial = _reduced({name: power * exponent for name, power in monomial})
+            return Value({monomial: _capped(factor**exponent * more)}, _ONE)
+        if exponent > MAX_POWER_ANYWHERE:
+            raise TooLargeError("power of a sum")
+        if exponent > MAX_POWER:
+            return opaque("power", base, number(exponent))
+        result = number(1)
+        for _ in range(exponent):
+            result = self.multiply(result, base)
+        return result
+
+    def _root(self, base: Value, exponent: Rational) -> Value:
+        if not base.top and exponent > 0:
+            return base
+        if base.bottom != _ONE or len(base.top) != 1 or exponent.denominator > MAX_ROOT:
+            return opaque("power", base, number(exponent))
+        ((monomial, factor),) = base.top.items()
+        free = [(name, power) for name, power in monomial if name[0] not in "√π"]
+        negative = factor < 0
+        if len(free) > 1 or any(power != 1 or name[0] in f"i{OPAQUE}" for name, power in free):
+            return opaque("power", base, number(exponent))
+        if negative and (free or exponent.denominator != 2):
+            return opaque("power", base, number(exponent))
+        if not -MAX_EXPONENT <= exponent <= MAX_EXPONENT:
+            raise TooHardError("power too large")
+        powers = {name: power * exponent for name, power in monomial}
+        for part, sign in ((abs(factor.numerator), 1), (factor.denominator, -1)):
+            for prime, times in _primes(part).items():
+                powers[f"√{prime}"] = powers.get(f"√{prime}", 0) + sign * times * exponent
+        if negative:
+            powers["i"] = exponent.numerator
+        whole, monomial = _reduced(powers)
+        return Value({monomial: whole}, _ONE)
+
+    def _plus(self, one: Terms, other: Terms) -> Terms:
+        total = dict(one)
+        for monomial, factor in other.items():
+            total[monomial] = total.get(monomial, 0) + factor
+        return {monomial: _capped(factor) for monomial, factor in total.items() if factor}
+
+    def _times(self, one: Terms, other: Terms) -> Terms:
+        if other == _ONE:
+            return one
+        if one == _ONE:
+            return other
+        self._left -= len(one) * len(other)
+        if self._left < 0:
+            raise TooHardError("too many terms")
+        total: Terms = {}
+        for a, factor_a in one.items():
+            for b, factor_b in other.items():
+                more, monomial = _joined(a, b)
+                total[monomial] = total.get(monomial, 0) + _capped(factor_a * factor_b * more)
+        return {monomial: factor for monomial, factor in total.items() if factor}
+
+
+def whole(value: Value, most: int) -> int:
+    """The value as a whole number from 0 to `most`.
+
+    Raises:
+        TooHardError: it is none.
+    """
+    rational = value.rational()
+    if rational is None or rational.denominator != 1 or not 0 <= rational <= most:
+        raise TooHardError("not a small whole number")
+    return int(rational)
+
+
+def factorial_of(value: Value) -> Value:
+    """`n!` for small n."""
+    if (value.rational() or 0) > MAX_FACTORIAL_ANYWHERE:
+        raise TooLargeError("factorial")
+    return number(factorial(whole(value, 100)))
+
+
+def binomial(top: Value, bottom: Value) -> Value:
+    """`n` choose `k` for small n and k."""
+    return number(comb(whole(top, 300), whole(bottom, 300)))
+
+
+def _value(top: Terms, bottom: Terms) -> Value:
+    """With a single term below the line divided out."""
+    if len(bottom) != 1 or bottom == _ONE:
+        return Value(top, bottom)
+    ((monomial, factor),) = bottom.items()
+    more, inverse = _reduced({name: -power for name, power in monomial})
+    result: Terms = {}
+    for a, factor_a in top.items():
+        extra, joined = _joined(a, inverse)
+        result[joined] = _capped(Fraction(factor_a) / factor * more * extra)
+    return Value(result, _ONE)
+
+
+def _joined(one: Monomial, other: Monomial) -> tuple[Rational, Monomial]:
+    if not one or not other:
+        return 1, one or other
+    powers = dict(one)
+    for name, power in other:
+        powers[name] = powers.get(name, 0) + power
+    return _reduced(powers)
+
+
+def _reduced(powers: dict[str, Rational]) -> tuple[Rational, Monomial]:
+    """The rational factor and the rest of a product: powers of roots within [0, 1), of `i` 0 or 1."""
+    factor: Rational = 1
+    rest = []
+    for name, power in powers.items():
+        if name[0] == "√":
+            times = floor(power)
+            if abs(times) > MAX_EXPONENT or abs(times) * int(name[1:]).bit_length() > MAX_BITS:
+                raise TooHardError("power too large")
+            factor *= Fraction(int(name[1:])) ** times if times else 1
+            power -= times
+        elif name == "i":
+            if power % 4 >= 2:
+                factor = -factor
+            power %= 2
+        elif not -MAX_EXPONENT <= power <= MAX_EXPONENT:
+            raise TooHardError("exponent too large")
+        if power:
+            rest.append((name, power))
+    return factor, tuple(sorted(rest))
+
+
+def _simplest(value: Rational) -> Rational:
+    return value.numerator if value.denominator == 1 else value
+
+
+def _bits(value: Rational) -> int:
+    return max(value.numerator.bit_length(), value.denominator.bit_length())
+
+
+def _capped(value: Rational) -> Rational:
+    if _bits(value) > MAX_BITS:
+        raise TooHardError("number too large")
+    return _simplest(value)
+
+
+def _primes(value: int) -> dict[int, int]:
+    """Prime factors with their powers."""
+    if value > MAX_ROOT_OF:
+        raise TooHardError("root of a large number")
+    found: dict[int, int] = {}
+    divisor = 2
+    while divisor * divisor <= value:
+        while value % divisor == 0:
+            found[divisor] = found.get(divisor, 0) + 1
+            value //= divisor
+        divisor += 1 if divisor == 2 else 2
+    if value > 1:
+        found[value] = found.get(value, 0) + 1
+    return found

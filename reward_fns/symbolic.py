@@ -1,0 +1,297 @@
+"""The last tier: math-verify in a few worker processes that are killed when they overrun.
+
+Serves the section "Domains" of the design (one answer comparer). Workers (`symbolic_worker`) are started with
+`subprocess` at the first call that needs one, never by fork; a request and its answer are a line of JSON each.
+Nothing here uses signals or an event loop, so any thread may call. A worker that overruns, breaks or has had
+its share of calls is killed (SIGKILL) and its successor started at once, so that the next caller finds one
+ready. Workers end with the process that started them, whatever ends that.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+from pathlib import Path
+
+from reward_fns.match import Match
+
+BUDGET_SECONDS = 5.0
+"""Wall time in workers for each answer that is judged, however many comparisons that takes."""
+
+CPU_SECONDS = 2.0
+"""Processor time for one comparison. On an idle machine this ends it first (the kernel counts whole seconds, so
+within 3); on a busy one an answer gets its processor time, as far as the wall budget goes."""
+
+MAX_WORKERS = 2
+MAX_CALLS = 1_000
+"""A worker is replaced after this many: sympy keeps what it has seen."""
+
+START_SECONDS = 120.0
+"""A worker that is not ready by then is given up. Starting takes a second or two, from a cold disk much more."""
+
+_WORKER = Path(__file__).with_name("symbolic_worker.py")
+_STARTED_LINE = "ready"
+
+
+class Unavailable(Exception):
+    """No worker could answer; the message says why, in a word or two."""
+
+
+class Busy(Exception):
+    """All workers were busy with other answers, or just starting, for as long as this answer may take."""
+
+
+class Budget:
+    """Seconds in workers that one answer still has."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+
+
+class _Overrun(Exception):
+    """The worker did not answer in time."""
+
+
+class _Worker:
+    """One process and the line protocol to it. Used by one thread at a time."""
+
+    def __init__(self, cpu_seconds: float) -> None:
+        command = [sys.executable, "-P", str(_WORKER), str(os.getpid()), str(cpu_seconds)]
+        self._process = subprocess.Popen(
+            command,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C is for the parent: the worker ends when it does
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._to, self._from = self._process.stdin, self._process.stdout
+        self._poll = select.poll()  # not select.select: Ray's processes have more than 1,024 files open
+        self._poll.register(self._from, select.POLLIN)
+        self._ready = False
+        self._started = time.monotonic()
+        self._buffer = b""
+        self.calls = 0
+
+    def is_ready(self, seconds: float) -> bool:
+        """Whether it has started; waits so long for it. Raises OSError where it never will."""
+        if not self._ready:
+            try:
+                self._ready = self._line(seconds) == _STARTED_LINE
+            except _Overrun:
+                if time.monotonic() - self._started > START_SECONDS:
+                    raise OSError("the worker does not start") from None
+        return self._ready
+
+    def has_spoken(self) -> bool:
+        """Started, or ended: `is_ready` will not wait."""
+        return self._ready or bool(self._poll.poll(0))
+
+    def ask(self, prediction: str, gold: str, budget: Budget) -> Match:
+        self.calls += 1
+        started = time.monotonic()
+        try:
+            request = json.dumps([prediction, gold])  # ASCII: half surrogates travel as escapes
+            self._to.write(request.encode("ascii") + b"\n")
+            return Match(self._line(budget.left))
+        finally:
+            budget.left -= time.monotonic() - started
+
+    def _line(self, seconds: float) -> str:
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._buffer:
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._poll.poll(left * 1000):
+                raise _Overrun
+            chunk = os.read(self._from.fileno(), 65_536)
+            if not chunk:
+                if self._process.wait(timeout=1) == -signal.SIGXCPU:
+                    raise _Overrun
+                raise OSError("the worker has ended")
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line.decode("ascii", "replace")
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._to.close()
+        self._from.close()
+
+    def abandon(self) -> None:
+        """After a fork, in the child: the process is the parent's, only the pipe ends are ours."""
+        self._process.returncode = 0
+        self._to.close()
+        self._from.close()
+
+
+class Pool:
+    """Up to `size` workers, started together at the first question."""
+
+    def __init__(self, size: int = MAX_WORKERS, cpu_seconds: float = CPU_SECONDS) -> None:
+        self._size = size
+        self._cpu_seconds = cpu_seconds
+        self._idle: list[_Worker] = []
+        self._all: list[_Worker] = []
+        self._changed = threading.Condition()
+        self._closed = False
+        self._is_new = True
+
+    def ask(self, prediction: str, gold: str, budget: Budget) -> Match:
+        """The worker's verdict within the budget; `TIMEOUT` when it was killed for want of one.
+
+        Waiting for a free worker counts, except while the first ones start.
+
+        Raises:
+            Busy: no worker was free in time.
+            Unavailable: no worker could be started, or it did not live through the question.
+        """
+        started = time.monotonic()
+        worker = self._borrow(START_SECONDS if self._is_new else budget.left)
+        sound = False
+        try:
+            ready = worker.is_ready(START_SECONDS if self._is_new else budget.left)
+            if self._is_new:
+                self._is_new = False
+            else:
+                budget.left -= time.monotonic() - started
+            if not ready:
+                sound = True
+                raise Busy
+            verdict = worker.ask(prediction, gold, budget)
+            sound = worker.calls < MAX_CALLS
+        except _Overrun:
+            return Match.TIMEOUT
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+            raise Unavailable("worker ended") from error
+        finally:
+            self._give_back(worker, sound)
+        return verdict
+
+    def pids(self) -> list[int]:
+        """Of the worker processes that live now."""
+        with self._changed:
+            return [worker._process.pid for worker in self._all]
+
+    def close(self) -> None:
+        """Kill all workers; the pool starts none any more."""
+        with self._changed:
+            self._closed = True
+            workers, self._all, self._idle = self._all, [], []
+            self._changed.notify_all()
+        for worker in workers:
+            worker.kill()
+
+    def abandon(self) -> None:
+        """After a fork, in the child: the workers and any held lock belong to the parent. Begin anew."""
+        for worker in self._all:
+            worker.abandon()
+        self._idle, self._all, self._changed, self._is_new = [], [], threading.Condition(), True
+
+    def _borrow(self, seconds: float) -> _Worker:
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while len(self._all) < self._size:
+                self._start()
+            while not self._idle:
+                left = deadline - time.monotonic()
+                if self._closed:
+                    raise Unavailable("closed")
+                if left <= 0 or not self._changed.wait(left):
+                    raise Busy
+            self._idle.sort(key=lambda worker: not worker.has_spoken())
+            return self._idle.pop(0)
+
+    def _start(self) -> None:
+        """Called with the lock held. Does not wait for the process to be ready."""
+        if self._closed:
+            raise Unavailable("closed")
+        try:
+            worker = _Worker(self._cpu_seconds)
+        except OSError as error:
+            raise Unavailable("not started") from error
+        self._all.append(worker)
+        self._idle.append(worker)
+
+    def _give_back(self, worker: _Worker, sound: bool) -> None:
+        with self._changed:
+            if sound and not self._closed:
+                self._idle.append(worker)
+            else:
+                worker.kill()
+                if worker in self._all:
+                    self._all.remove(worker)
+                try:
+                    self._start()
+                except Unavailable:
+                    pass  # the next question tries again
+            self._changed.notify()
+
+
+_budget: ContextVar[Budget | None] = ContextVar("budget of this answer", default=None)
+
+
+@contextmanager
+def one_budget() -> Iterator[None]:
+    """All questions asked inside share one budget; inside another such block, that one's."""
+    if _budget.get() is not None:
+        yield
+        return
+    token = _budget.set(Budget(BUDGET_SECONDS))
+    try:
+        yield
+    finally:
+        _budget.reset(token)
+
+
+def same_by_math_verify(prediction: str, gold: str) -> Match:
+    """Ask math-verify; repeated pairs are answered from a cache, timeouts too.
+
+    Raises:
+        Unavailable: math-verify is not installed, or no worker could answer.
+    """
+    if not _installed():
+        raise Unavailable("not installed")
+    try:
+        return _asked(prediction, gold)
+    except (_BudgetSpent, Busy):
+        return Match.TIMEOUT  # not cached: it says nothing about this pair
+
+
+class _BudgetSpent(Exception):
+    """Earlier questions used the answer's time up."""
+
+
+@lru_cache(maxsize=4_096)
+def _asked(prediction: str, gold: str) -> Match:
+    budget = _budget.get() or Budget(BUDGET_SECONDS)
+    if budget.left <= 0:
+        raise _BudgetSpent
+    return _pool().ask(prediction, gold, budget)
+
+
+@lru_cache(maxsize=1)
+def _installed() -> bool:
+    return importlib.util.find_spec("math_verify") is not None
+
+
+@lru_cache(maxsize=1)
+def _pool() -> Pool:
+    pool = Pool()
+    atexit.register(pool.close)
+    os.register_at_fork(after_in_child=pool.abandon)
+    return pool

@@ -1,0 +1,119 @@
+"""The process that asks math-verify: reads pairs of answers from stdin, writes a verdict for each to stdout.
+
+Serves the section "Domains" of the design (one answer comparer). Started by `symbolic`, as a file and not as
+a module, so that nothing of ReaLM is imported. Each line in is JSON `[prediction, gold]`, each line out
+`same`, `different` or `unsure`. Text is parsed as LaTeX by math-verify's own grammar; its reader of plain
+expressions, which evaluates text as Python, is left out.
+
+Three things end this process, whatever sympy is doing: the parent kills it, the parent is gone (a thread looks,
+and stdin ends), or a question used up its processor time, which the kernel enforces even while one long operation
+on a huge number holds the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import sys
+import threading
+import time
+from typing import Any
+
+MEMORY_BYTES = 2 * 1024**3
+STACK_FRAMES = 3_000
+LOOK_SECONDS = 0.2
+STARTING_CPU_SECONDS = 60.0
+DEGREES = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?°")
+WARMING = (
+    ("\\sqrt{4}", "\\frac{6}{3}"),
+    ("\\log_2 8 + \\sin(\\frac{\\pi}{6})", "\\frac{7}{2}"),
+    ("\\sin^2 x + \\cos^2 x", "1"),
+    ("\\{x^2, |x|\\}", "\\{x\\}"),
+    ("x^2 > 1", "(1, 2) \\cup [3, \\infty)"),
+    ("x^2 + y = 3", "y = 3 - x^2"),
+    ("\\begin{pmatrix} 1 \\cr 2 \\end{pmatrix}", "\\int_0^1 x dx"),
+)
+"""Pairs that load what math-verify and sympy load late, before the first budget runs."""
+
+
+def main() -> None:
+    """Answer until stdin ends."""
+    parent, cpu_seconds = int(sys.argv[1]), float(sys.argv[2])
+    limit_process(STARTING_CPU_SECONDS)
+    threading.Thread(target=exit_with, args=(parent,), daemon=True).start()
+    answers = os.fdopen(os.dup(1), "w", encoding="ascii", buffering=1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what libraries print is no answer
+    verdict = prepared_verdict()
+    print("ready", file=answers)
+    for line in sys.stdin:
+        prediction, gold = json.loads(line)
+        limit_cpu(cpu_seconds)
+        print(verdict(prediction, gold), file=answers)
+
+
+def limit_process(cpu_seconds: float) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.setrecursionlimit(STACK_FRAMES)
+    limit_cpu(cpu_seconds)
+
+
+def limit_cpu(seconds: float) -> None:
+    """Let the kernel end this process after that much more processor time."""
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    wanted = int(time.process_time() + seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (wanted if hard < 0 else min(wanted, hard), hard))
+
+
+def exit_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK_SECONDS)
+    os._exit(1)
+
+
+def prepared_verdict() -> Any:
+    """The comparing function, with math-verify imported and its grammar warmed up."""
+    from math_verify import LatexExtractionConfig, parse, verify
+    from math_verify.parser import NormalizationConfig
+    from sympy import Basic, Float, I, MatrixBase, Rational
+
+    # Units are ReaLM's own matter (`numbers`): math-verify would drop them.
+    normalization = NormalizationConfig(basic_latex=True, malformed_operators=True, nits=True, boxed="last")
+    latex = [LatexExtractionConfig(normalization_config=normalization)]
+
+    def read(text: str) -> Any:
+        text = DEGREES.sub(r"(\1 \\cdot \\frac{\\pi}{180})", text.replace("\\cr", "\\\\"))
+        found = parse(f"\\boxed{{{text}}}", latex, fallback_mode="no_fallback", parsing_timeout=None)
+        return next((item for item in found if isinstance(item, Basic | MatrixBase)), None)
+
+    def exact(expression: Any) -> Any:
+        """Decimals as the rationals they are: 0.333333 is not 1/3."""
+        return expression.replace(lambda part: isinstance(part, Float), lambda part: Rational(str(part)))
+
+    def imaginary(expression: Any) -> Any:
+        """With a free `i` as the imaginary unit."""
+        letters = {letter: I for letter in expression.free_symbols if letter.name == "i"}
+        return expression.subs(letters) if letters else expression
+
+    def verdict(prediction: str, gold: str) -> str:
+        try:
+            one, other = read(prediction), read(gold)
+            if one is None or other is None:
+                return "unsure"
+            one, other = exact(one), exact(other)
+            same = verify(other, one, timeout_seconds=None)
+            if not same and (imaginary(one), imaginary(other)) != (one, other):
+                same = verify(imaginary(other), imaginary(one), timeout_seconds=None)
+        except Exception:  # noqa: BLE001  whatever sympy raises
+            return "unsure"  # RecursionError and MemoryError too: the answer was too much, not wrong
+        return "same" if same else "different"
+
+    for pair in WARMING:
+        verdict(*pair)
+    return verdict
+
+
+if __name__ == "__main__":
+    main()
