@@ -155,6 +155,12 @@ def _adaptive_problems(config: DictConfig, realm: RealmConfig) -> list[str]:
             "realm.adaptive.kind=per_question: actor_rollout_ref.actor.checkpoint.async_save must be false, so that "
             "the state and the weights of a checkpoint are of one step"
         )
+    is_drawn = (config.data.get("train_max_samples") or -1) > 0 and config.data.get("shuffle", True)
+    if is_drawn and config.data.get("seed") is None:
+        problems.append(
+            "realm.adaptive.kind=per_question: data.train_max_samples with data.seed=null draws other questions at each "
+            "start, so a resumed run would not know its questions; set data.seed to a number"
+        )
     root = OmegaConf.select(config, "trainer.default_local_dir")
     if root and OmegaConf.select(config, "trainer.resume_mode") == "auto":
         folder = Path(root).absolute()

@@ -32,7 +32,7 @@ from wrapt import when_imported
 
 def drawn(data_source, solution_str, ground_truth, extra_info=None, **_):
     key = f"{extra_info['uid']}|{extra_info['session_id']}|{extra_info['train_step']}"
-    right = float(hashlib.sha256(key.encode()).digest()[0] < 64)
+    right = float(hashlib.sha256(key.encode()).digest()[0] < 96)
     return {"score": right, "acc": right, "outcome": right, "pred": ""}
 
 
@@ -55,10 +55,11 @@ def command(out: Path, trained: Trained, data: Path, workers: int) -> list[str]:
         "realm.adaptive.start=0.9",
         "realm.right_share=0.5",
         "data.train_max_samples=12",  # three steps an epoch: questions come back, and levels matter
+        "data.seed=1",  # without it each start would draw another twelve
         f"actor_rollout_ref.rollout.agent.num_workers={workers}",
         f"trainer.total_training_steps={STEPS}",
         "trainer.save_freq=1",
-        "trainer.test_freq=3",
+        "trainer.test_freq=1",
         "trainer.val_before_train=false",
     )
 
@@ -92,7 +93,7 @@ def never_killed(
 def test_carry_over_is_measured_at_validation(stack: Stack, never_killed: list[tuple[object, ...]]) -> None:
     series, _ = read_scalars(stack.folder / "tensorboard")
     found = series["realm/carry_over/log_prob"]
-    assert 3 in found.steps and max(found.values) < 0
+    assert 1 in found.steps and max(found.values) < 0
 
 
 def kill_points(root: Path) -> list[Path]:

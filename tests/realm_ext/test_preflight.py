@@ -368,5 +368,9 @@ def test_adaptive_needs_a_state_of_the_same_step_and_the_same_data(
     message = refused(config)
     assert "data.train_files is not the data that the adaptive state" in message
     assert "async_save must be false" in message
+    config.data.train_max_samples = 4
+    assert "data.train_max_samples with data.seed=null draws other questions" in refused(config)
+    config.data.seed = 1
+    assert "draws other questions" not in refused(config)
     config.realm.unguided_floor = 0
     assert "per_question learns from unguided rollouts" in refused(config)
