@@ -1,5 +1,6 @@
 """Nothing of a route reaches a prompt that should have none: unguided rollouts, validation, SFT chains."""
 
+import re
 import string
 from collections.abc import Sequence
 from typing import Any
@@ -110,6 +111,6 @@ def test_sft_rows_but_contrast_rows(make: str) -> None:
             assert before == []
             assert user["content"].endswith(UNGUIDED) and "Route " not in user["content"]
             thought = answer["content"].partition("<think>")[2].partition("</think>")[0]
-            steps = [line.partition(". ")[2] for line in thought.splitlines() if ". " in line]
+            steps = [re.sub(r"^\d+\. ", "", line.strip()) for line in thought.splitlines()]
             assert steps and not [step for step in steps if step in user["content"]]
     assert all(kinds.values())
