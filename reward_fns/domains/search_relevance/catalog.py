@@ -38,10 +38,6 @@ FAMILIES: tuple[Family, ...] = (
     _family("coatings", "paint lacquer stain", "roller primer", functional_colour=True),
     _family("kitchen", "brewer percolator kettle", "filter grinder", locked="filter"),
     _family("dyeing", "dye ink pigment", "gloves fixative", functional_colour=True),
-    _family("camping", "tent tarp hammock", "pegs groundsheet"),
-    _family("makeup", "lipstick blush eyeliner", "mirror sharpener", functional_colour=True),
-    _family("cleaning", "vacuum sweeper mop", "dustbag hose", locked="dustbag hose"),
-    _family("shaving", "razor trimmer shaver", "blades lather", locked="blades"),
 )
 
 HOUSES: tuple[tuple[str, ...], ...] = (
