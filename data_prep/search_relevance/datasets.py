@@ -229,7 +229,7 @@ def _sft(
 def _unruled(item: Item, rng: random.Random) -> Route:
     """A chain by someone who can read and knows the catalogue, but no rule: some readings in order, any label."""
     query = item.query
-    checks = ["region", "type"]
+    checks = ["region", "category", "type"]
     checks += ["lock"] if query.brand and rng.random() < 0.3 else []
     checks += ["price"] if query.limit is not None else []
     checks += ["colour"] if query.colour else []

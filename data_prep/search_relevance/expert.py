@@ -102,7 +102,8 @@ def _step(query: Query, ad: Ad, finding: Finding) -> str:
     """One check in words: what was asked, what the ad has, what follows."""
     asked, has = {
         "region": (query.region, " ".join(ad.ships_to)),
-        "type": tuple(f"{FAMILY_OF[kind].name} {kind}" for kind in (query.type, ad.type)),
+        "category": (FAMILY_OF[query.type].name, FAMILY_OF[ad.type].name),
+        "type": (query.type, ad.type),
         "lock": (query.brand, ad.brand),
         "price": (query.limit, ad.price),
         "colour": (query.colour, ad.colour),

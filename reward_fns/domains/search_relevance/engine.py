@@ -15,7 +15,8 @@ LABELS = ("Exact", "Substitute", "Complement", "Irrelevant")
 # check -> findings it can yield; the first is the harmless one
 FINDINGS: dict[str, tuple[str, ...]] = {
     "region": ("served", "not served"),
-    "type": ("same", "similar", "accessory", "unrelated"),
+    "category": ("same", "unrelated"),
+    "type": ("same", "similar", "accessory"),
     "lock": ("fits", "locked out"),
     "price": ("within", "over", "double"),
     "colour": ("same", "differs", "functional"),
@@ -70,12 +71,12 @@ def observe(query: Query, ad: Ad, check: str) -> str:
     family = FAMILY_OF[query.type]
     if check == "region":
         return "served" if query.region in ad.ships_to else "not served"
+    if check == "category":
+        return "same" if ad.type in family.types + family.accessories else "unrelated"
     if check == "type":
         if ad.type == query.type:
             return "same"
-        if ad.type in family.types:
-            return "similar"
-        return "accessory" if ad.type in family.accessories else "unrelated"
+        return "accessory" if ad.type in FAMILY_OF[ad.type].accessories else "similar"
     if check == "lock":
         locked = ad.type in FAMILY_OF[ad.type].locked
         return "locked out" if locked and query.brand and not same_house(query.brand, ad.brand) else "fits"
@@ -104,10 +105,12 @@ def next_check(query: Query, found: dict[str, str]) -> str | None:
         return "region"
     if found["region"] == "not served":
         return None
+    if "category" not in found:
+        return "category"
+    if found["category"] == "unrelated":
+        return None
     if "type" not in found:
         return "type"
-    if found["type"] == "unrelated":
-        return None
     if found["type"] == "accessory":
         return "lock" if query.brand and "lock" not in found else None
     if query.limit is not None and "price" not in found:
@@ -128,7 +131,7 @@ def next_check(query: Query, found: dict[str, str]) -> str | None:
 # (check, finding) -> (rule, label), highest precedence first
 _DECISIONS: tuple[tuple[str, str, str, str], ...] = (
     ("region", "not served", "R1", "Irrelevant"),
-    ("type", "unrelated", "R2", "Irrelevant"),
+    ("category", "unrelated", "R2", "Irrelevant"),
     ("lock", "locked out", "R3", "Irrelevant"),
     ("type", "accessory", "R4", "Complement"),
     ("price", "double", "R5", "Irrelevant"),

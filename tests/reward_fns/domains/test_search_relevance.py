@@ -154,12 +154,12 @@ def test_stopping_early_never_changes_the_label(pair: tuple[Query, Ad]) -> None:
     query, ad = pair
     mentioned = {"price": query.limit, "colour": query.colour, "brand": query.brand, "condition": query.new}
     wanted = [check for check in FINDINGS if mentioned.get(check, True)]
-    if observe(query, ad, "type") == "accessory":
-        wanted = ["region", "type", "lock"]
-    elif observe(query, ad, "type") != "unrelated":
-        wanted.remove("lock")
+    if observe(query, ad, "category") == "unrelated":
+        wanted = ["region", "category"]
+    elif observe(query, ad, "type") == "accessory":
+        wanted = ["region", "category", "type", "lock"]
     else:
-        wanted = ["region", "type"]
+        wanted.remove("lock")
     assert conclude(Finding(c, observe(query, ad, c)) for c in wanted)[1] == decide(query, ad).label
 
 
