@@ -29,7 +29,7 @@ DATA_SIZES = (
 )
 # Steps of 16 rows each.
 BASE_STEPS = 1000
-SFT_STEPS = 320
+SFT_STEPS = 200
 
 
 @dataclass(frozen=True)
