@@ -10,6 +10,7 @@ needs; and the chat template is Qwen's ChatML, without a default system prompt.
 """
 
 import os
+import random
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ import typer
 
 from realm_ext.prompt import GUIDED, UNGUIDED
 
+BATCH = 16  # rows of a training step
+STRETCH = 20  # batches among which rows of like length are looked for
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 TAGS = ("<think>", "</think>", "<verdicts>", "</verdicts>", "<answer>", "</answer>")
 # Sentences that stand in every prompt are one token each: the demo's compute goes into what differs.
@@ -86,27 +89,31 @@ def build_demo_model(
 
 
 def train_base(model: Any, tokenizer: Any, parquet: Path, steps: int, seed: int = 0) -> None:
-    """Train on the responses of an SFT parquet for `steps` steps of 16 rows, in place.
+    """Train on the responses of an SFT parquet for `steps` steps of `BATCH` rows, in place.
 
-    transformers' own Trainer rather than verl's: at this size FSDP costs more than the model.
+    transformers' own Trainer rather than verl's: at this size FSDP costs more than the model. The order of the rows
+    is ours: the Trainer's `group_by_length` runs from long to short again and again, and the model then learns to
+    copy several times later.
     """
     import tempfile
 
     from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
 
-    rows = pq.read_table(parquet, columns=["messages"]).column("messages").to_pylist()
+    messages = pq.read_table(parquet, columns=["messages"]).column("messages").to_pylist()
+    rows = [_tokenised(tokenizer, turns) for turns in messages]
+    order = like_length_order([len(row["input_ids"]) for row in rows], steps, seed)
     with tempfile.TemporaryDirectory() as scratch:
         arguments = TrainingArguments(
             output_dir=scratch,
             max_steps=steps,
-            per_device_train_batch_size=16,
-            learning_rate=4e-3,
+            per_device_train_batch_size=BATCH,
+            learning_rate=3e-3,
             lr_scheduler_type="cosine_with_min_lr",
             lr_scheduler_kwargs={"min_lr_rate": 0.1},
             warmup_steps=30,
             adam_beta2=0.95,
             weight_decay=0.01,
-            train_sampling_strategy="group_by_length",
+            train_sampling_strategy="sequential",
             save_strategy="no",
             report_to=[],
             logging_steps=100,
@@ -116,9 +123,32 @@ def train_base(model: Any, tokenizer: Any, parquet: Path, steps: int, seed: int 
         Trainer(
             model=model,
             args=arguments,
-            train_dataset=[_tokenised(tokenizer, messages) for messages in rows],
+            train_dataset=[rows[i] for i in order],
             data_collator=DataCollatorForSeq2Seq(tokenizer),
         ).train()
+
+
+def like_length_order(lengths: Sequence[int], steps: int, seed: int) -> list[int]:
+    """Indexes of the rows for `steps` batches in turn: rows of a batch are of like length, batches in random order.
+
+    Each pass over the rows is shuffled, cut into stretches of `STRETCH` batches, and each stretch sorted by length
+    before it is cut into batches; the batches of a stretch are then shuffled.
+
+    Raises:
+        ValueError: there is no row.
+    """
+    if not lengths:
+        raise ValueError("no row to train on")
+    rng = random.Random(f"demo_model/{seed}")
+    order: list[int] = []
+    while len(order) < steps * BATCH:
+        rows = rng.sample(range(len(lengths)), len(lengths))
+        for start in range(0, len(rows), STRETCH * BATCH):
+            stretch = sorted(rows[start : start + STRETCH * BATCH], key=lambda row: lengths[row])
+            batches = [stretch[i : i + BATCH] for i in range(0, len(stretch), BATCH)]
+            rng.shuffle(batches)
+            order += [row for batch in batches for row in batch]
+    return order[: steps * BATCH]
 
 
 def save_demo_model(model: Any, tokenizer: Any, out: Path) -> None:

@@ -19,10 +19,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from data_prep import demo_model as module
 from data_prep.cli import prep
 from data_prep.demo_model import (
+    BATCH,
     FIXED_PHRASES,
     TAGS,
     DemoSize,
     build_demo_model,
+    like_length_order,
     message_texts,
     save_demo_model,
 )
@@ -93,6 +95,20 @@ def test_tags_are_kept_when_special_tokens_are_skipped(tokenizer) -> None:  # ty
     """Rewards and lm-eval read text decoded that way."""
     ids = tokenizer.encode(RESPONSE + "<|im_end|>", add_special_tokens=False)
     assert tokenizer.decode(ids, skip_special_tokens=True) == RESPONSE
+
+
+def test_order_holds_every_row_once_a_pass_in_batches_of_like_length() -> None:
+    lengths = [10 * (i % 40) for i in range(BATCH * 40)]
+    order = like_length_order(lengths, 40, 0)
+    assert sorted(order) == list(range(len(lengths)))
+    batches = [[lengths[i] for i in order[at : at + BATCH]] for at in range(0, len(order), BATCH)]
+    assert max(max(batch) - min(batch) for batch in batches) <= 60
+    means = [sum(batch) / BATCH for batch in batches]
+    assert means != sorted(means) and means != sorted(means, reverse=True)
+    assert like_length_order(lengths, 3, 0) == order[: 3 * BATCH] != like_length_order(lengths, 3, 1)
+    assert len(like_length_order([5], 2, 0)) == 2 * BATCH
+    with pytest.raises(ValueError, match="no row to train on"):
+        like_length_order([], 1, 0)
 
 
 def test_the_saved_folder_reads_text_as_training_did(tmp_path: Path) -> None:
