@@ -14,7 +14,7 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12) and \
     "ReaLM needs Python 3.11 or 3.12, this is %d.%d: give one, make setup PYTHON=..." % sys.version_info[:2])'
 
-.PHONY: help setup setup-gpu quickstart test check bench clean
+.PHONY: help setup setup-gpu quickstart test test-long check bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -56,7 +56,10 @@ check: setup ## lint, format and types
 
 test: check ## check, then every test, the real stack last
 	$(RUN) -m pytest -m "not e2e"
-	$(RUN) -m pytest -m e2e
+	$(RUN) -m pytest -m "e2e and not long"
+
+test-long: setup ## end-to-end tests of many minutes each
+	$(RUN) -m pytest -m long
 
 bench: setup ## the benchmarks, each printing ratios of one run
 	for benchmark in benchmarks/bench_*.py; do $(RUN) "$$benchmark"; done

@@ -28,8 +28,8 @@ DATA_SIZES = (
     *("--contrast-share", "0.3", "--brief-share", "0.7"),
 )
 # Steps of 16 rows each.
-BASE_STEPS = 1000
-SFT_STEPS = 200
+BASE_STEPS = 700
+SFT_STEPS = 120
 
 
 @dataclass(frozen=True)

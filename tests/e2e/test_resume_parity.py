@@ -103,6 +103,7 @@ def kill_points(root: Path) -> list[Path]:
     return [root / f"global_step_{first}" / MARKER, root / f"global_step_{second}" / FOLDER / MANIFEST]
 
 
+@pytest.mark.long  # four starts of main_ppo
 def test_killed_twice_and_resumed(
     stack: Stack,
     data: Path,
