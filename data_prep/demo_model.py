@@ -43,7 +43,7 @@ class DemoSize:
     """The shape of the demo model; heads are of 32 dimensions, the smallest that vLLM's CPU attention takes."""
 
     hidden: int = 96
-    layers: int = 4  # with 3, copying brands and colours is not learned in 1,000 steps
+    layers: int = 4
     intermediate: int = 288
     vocabulary: int = 1024
     positions: int = 1024

@@ -8,11 +8,11 @@ Pure: the same visits in the same steps give the same levels, in whatever order 
 step and what a checkpoint writes (`realm_ext.adaptive_store`) grow with the questions touched, not with the data.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from realm_ext.schedule import is_number
 from reward_fns.routes import Route
 
 KINDS = ("none", "per_question")
@@ -58,10 +58,7 @@ def read_adaptive(value: Any) -> AdaptiveConfig:
         raise ValueError(f"adaptive.kind: {config.kind!r} is unknown; use one of {', '.join(KINDS)}")
     for name in ("start", "raise_by", "lower_by"):
         number = getattr(config, name)
-        is_number = (
-            isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number)
-        )
-        if not is_number or not 0.0 <= number <= 1.0:
+        if not is_number(number) or not 0.0 <= number <= 1.0:
             raise ValueError(f"adaptive.{name}: expected a number in [0, 1], got {number!r}")
     return config
 

@@ -115,9 +115,9 @@ def read_manifest(checkpoint: Path) -> dict[str, Any] | None:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if manifest["version"] != VERSION or not {"data", "segments", "buckets"} <= set(manifest):
             raise TornStateError(f"{FOLDER}/{MANIFEST} has version {manifest['version']}, expected {VERSION}")
+    except TornStateError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, TornStateError):
-            raise
         raise TornStateError(f"{FOLDER}/{MANIFEST} is torn or missing") from error
     return dict(manifest)
 
@@ -199,9 +199,9 @@ def _read(segment: Segment) -> list[tuple[str, QuestionState]]:
     try:
         rows = [json.loads(line) for line in _checked(segment).splitlines()]
         return [(str(uid), QuestionState(*state)) for uid, *state in rows]
+    except TornStateError:
+        raise
     except (ValueError, TypeError) as error:
-        if isinstance(error, TornStateError):
-            raise
         raise TornStateError(f"{FOLDER}/{segment.path.name} is not in the form it is written in") from error
 
 

@@ -14,7 +14,7 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutp
 from verl.utils.profiler import simple_timer
 
 from realm_ext.config import read_config
-from realm_ext.exposure import GroupPlan, keep_routes, plan_group
+from realm_ext.exposure import GroupPlan, keep_routes
 from realm_ext.prompt import render_messages
 from realm_ext.schedule import build_schedule
 from reward_fns.routes import Route, routes_from
@@ -78,16 +78,12 @@ class RealmAgentLoop(AgentLoopBase):
         routes = routes_from(info["routes"])
         uid = str(info["uid"])
         exposure = row.get(EXPOSURE_COLUMN)
-        plan = plan_group(
-            seed=self.realm.seed,
+        plan = self.realm.plan(
             uid=uid,
             step=step,
             exposure=self.schedule(step) if exposure is None else float(exposure),
             n=n,
-            route_steps=[len(route.steps) for route in routes],
-            fade=self.realm.fade,
-            unguided_floor=self.realm.unguided_floor,
-            max_routes=self.realm.max_routes,
+            routes=routes,
             regime=info.get("regime"),
         )
         shown, guided_ids = await self._fit_routes(messages, routes, plan, uid, step)

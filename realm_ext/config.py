@@ -3,16 +3,16 @@
 Serves design section "EAAI" and "MRPV". One frozen value, read once and checked where it is read.
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from realm_ext.adaptive import AdaptiveConfig, read_adaptive
-from realm_ext.exposure import check_fade
-from realm_ext.schedule import build_schedule
+from realm_ext.exposure import GroupPlan, check_fade, plan_group
+from realm_ext.schedule import build_schedule, is_number
+from reward_fns.routes import Route
 
 ADVANTAGES = ("separate", "pool")
 WEIGHTS: Mapping[str, float] = {"outcome": 1.0, "verdict": 0.2, "decisive": 0.2, "format": 0.05}
@@ -48,6 +48,23 @@ class RealmConfig:
     adaptive: AdaptiveConfig = field(default_factory=AdaptiveConfig)
     traces: bool = True
 
+    def plan(
+        self, *, uid: str, step: int, exposure: float, n: int, routes: Sequence[Route], regime: str | None
+    ) -> GroupPlan:
+        """The plan of one question's group under these options, see `plan_group`."""
+        return plan_group(
+            seed=self.seed,
+            uid=uid,
+            step=step,
+            exposure=exposure,
+            n=n,
+            route_steps=[len(route.steps) for route in routes],
+            fade=self.fade,
+            unguided_floor=self.unguided_floor,
+            max_routes=self.max_routes,
+            regime=regime,
+        )
+
 
 def read_config(config: DictConfig | Mapping[str, Any]) -> RealmConfig:
     """The options under `realm:` of a whole verl config.
@@ -73,10 +90,14 @@ def read_config(config: DictConfig | Mapping[str, Any]) -> RealmConfig:
         options["weights"] = {**WEIGHTS, **weights}
     if isinstance(options.get("fade"), (list, tuple)):
         options["fade"] = tuple(options["fade"])
-    problems = _message_of(read_adaptive, options.get("adaptive"))
-    options["adaptive"] = AdaptiveConfig() if problems else read_adaptive(options.get("adaptive"))
+    problems = []
+    try:
+        options["adaptive"] = read_adaptive(options.get("adaptive"))
+    except (TypeError, ValueError) as error:
+        problems = [f"realm.{error}"]
+        options["adaptive"] = AdaptiveConfig()  # so that the other options are checked too
     result = RealmConfig(**options)
-    problems = [f"realm.{problem}" for problem in problems] + _problems(result)
+    problems += _problems(result)
     if problems:
         raise ValueError("; ".join(problems))
     return result
@@ -87,8 +108,8 @@ def _problems(config: RealmConfig) -> list[str]:
     if not isinstance(config.schedule, Mapping):
         found.append(f"realm.schedule: expected a mapping, got {config.schedule!r}")
     else:
-        found += _message_of(build_schedule, config.schedule)
-    found += _message_of(check_fade, config.fade)
+        found += message_of(build_schedule, config.schedule)
+    found += message_of(check_fade, config.fade)
     for name, least in (("seed", None), ("unguided_floor", 0), ("max_routes", 1)):
         value = getattr(config, name)
         if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
@@ -107,7 +128,7 @@ def _problems(config: RealmConfig) -> list[str]:
         found.append(f"advantage: {config.advantage!r} is unknown; use one of {', '.join(ADVANTAGES)}")
     found += _weight_problems(config.weights)
     share = config.right_share
-    if share is not None and (not _is_number(share) or not 0.0 <= share <= 1.0):
+    if share is not None and (not is_number(share) or not 0.0 <= share <= 1.0):
         found.append(f"right_share: expected null or a number in [0, 1], got {share!r}")
     return [problem if problem.startswith("realm.") else f"realm.{problem}" for problem in found]
 
@@ -118,18 +139,15 @@ def _weight_problems(weights: Any) -> list[str]:
     unknown = sorted(set(map(str, weights)) - set(WEIGHTS))
     found = [f"weights: unknown key {', '.join(unknown)}; known are {', '.join(WEIGHTS)}"] if unknown else []
     for name, value in weights.items():
-        if name in WEIGHTS and (not _is_number(value) or value < 0):
+        if name in WEIGHTS and (not is_number(value) or value < 0):
             found.append(f"weights.{name}: expected a number of at least 0, got {value!r}")
     return found
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _message_of(check: Any, value: Any) -> list[str]:
+def message_of(check: Callable[..., object], *arguments: Any) -> list[str]:
+    """What `check` raises as a list of one message; empty where it raises nothing."""
     try:
-        check(value)
+        check(*arguments)
     except (TypeError, ValueError) as error:
         return [str(error)]
     return []

@@ -6,14 +6,14 @@ a right one are refused). `realm_ext.plugin` calls `check` ahead of verl's own v
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from realm_ext import adaptive_store, checkpoints
-from realm_ext.config import RealmConfig, read_config
+from realm_ext.config import RealmConfig, message_of, read_config
 from realm_ext.preflight_data import DataReport, read_data, train_paths
 from realm_ext.schedule import build_schedule
 from reward_fns.mrpv import Weights, check_weights
@@ -167,18 +167,10 @@ def _adaptive_problems(config: DictConfig, realm: RealmConfig) -> list[str]:
         step = checkpoints.find(folder, adaptive_store.fault).step
         if step is not None:
             fingerprint = adaptive_store.data_fingerprint(train_paths(config))
-            problems += _message_of(
+            problems += message_of(
                 adaptive_store.check_data, checkpoints.step_folder(folder, step), fingerprint
             )
     return problems
-
-
-def _message_of(check: Callable[..., object], *arguments: Any) -> list[str]:
-    try:
-        check(*arguments)
-    except ValueError as error:
-        return [str(error)]
-    return []
 
 
 def _group_problems(config: DictConfig, realm: RealmConfig) -> list[str]:

@@ -67,9 +67,10 @@ class Rollout:
         extra = extra_fields or {}
         info = extra.get("reward_extra_info") or {}
         exposure = extra.get("exposure")
+        uid, session, _ = key.rsplit("_", 2)
         return cls(
-            uid=key.rsplit("_", 2)[0],
-            session=int(key.rsplit("_", 2)[1]),
+            uid=uid,
+            session=int(session),
             row_uid=str(extra.get("row_uid") or ""),
             guided=bool(extra.get("guided", False)),
             exposure=None if exposure is None else float(exposure),

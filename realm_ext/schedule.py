@@ -98,10 +98,15 @@ def build_schedule(config: Mapping[str, Any]) -> Callable[[int], float]:
     return Schedule(kind=kind, start=start, fade_steps=fade_steps, rate=rate, stages=stages)
 
 
+def is_number(value: Any) -> bool:
+    """Whether an option's value is a finite number; true and false are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _number(key: str, value: Any, default: float) -> float:
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if not is_number(value):
         raise ValueError(f"schedule.{key}: expected a number, got {value!r}")
     return float(value)
 

@@ -20,7 +20,7 @@ _SHARD = re.compile(r"step_(\d+)\.jsonl\Z")
 
 def write(root: Path, step: int, rollouts: Sequence[Rollout]) -> Path:
     """Write the shard of a step; one that is there already is replaced whole."""
-    path = root / FOLDER / f"step_{step:08d}.jsonl"
+    path = _shard(root, step)
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = sorted(rollouts, key=lambda r: (r.row_uid or r.uid, r.session, r.uid))
     write_by_rename(path, "".join(json.dumps(_line(step, rollout)) + "\n" for rollout in ordered))
@@ -31,7 +31,7 @@ def drop_after(root: Path, step: int) -> list[int]:
     """Remove the shards of later steps, which this run will write again; returns their steps."""
     later = [number for number in steps(root) if number > step]
     for number in later:
-        (root / FOLDER / f"step_{number:08d}.jsonl").unlink()
+        _shard(root, number).unlink()
     return later
 
 
@@ -49,12 +49,16 @@ def read(root: Path) -> Iterator[dict[str, Any]]:
         ValueError: a line is not JSON; the message names the shard.
     """
     for step in steps(root):
-        path = root / FOLDER / f"step_{step:08d}.jsonl"
+        path = _shard(root, step)
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             try:
                 yield dict(json.loads(line))
             except (ValueError, TypeError) as error:
                 raise ValueError(f"{path.name}: line {number} is not a trace ({error})") from error
+
+
+def _shard(root: Path, step: int) -> Path:
+    return root / FOLDER / f"step_{step:08d}.jsonl"
 
 
 def _line(step: int, rollout: Rollout) -> dict[str, Any]:

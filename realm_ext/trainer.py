@@ -7,6 +7,7 @@ CPU step. Registered when verl's trainers are imported; a config chooses it by `
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ class RealmTrainerSync(PPOTrainerSync):
                     rollouts,
                     workers=self.actor_rollout_wg,
                     tokenizer=self.tokenizer,
-                    builder=self._token_builder(),
+                    builder=self._token_builder,
                     multiple=max(self.actor_rollout_wg._dispatch_info["actor"]) + 1,
                     temperature=self.config.actor_rollout_ref.rollout.temperature,
                 )
@@ -136,8 +137,9 @@ class RealmTrainerSync(PPOTrainerSync):
         every, step = self.config.trainer.test_freq, self.global_steps
         return every > 0 and (step % every == 0 or step >= self.total_training_steps)
 
+    @cached_property
     def _token_builder(self) -> Any:
-        """What makes prompts in the agent loop, for this process."""
+        """What makes prompts in the agent loop, for this process; reads the model's config once."""
         config = AutoConfig.from_pretrained(self.config.actor_rollout_ref.model.path)
         return create_continuous_token_builder(
             self.tokenizer,

@@ -369,3 +369,15 @@ def test_marked_examples_run(page: Path, tmp_path: Path) -> None:
             )
             assert done.returncode == 0, f"{fence.place}: exit code {done.returncode}\n{done.stderr[-3000:]}"
             printed = done.stdout
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/distil.md"])
+def test_the_worked_question_is_answered_as_the_engine_answers(page: str) -> None:
+    from data_prep.search_relevance.datasets import teach
+    from data_prep.search_relevance.expert import with_names
+
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    chain = with_names(teach(text[text.index("Query: ") :], "full"))
+    steps = "\n".join(f"{number}. {step}" for number, step in enumerate(chain.steps, start=1))
+    assert f"<think> {steps} </think>" in text
+    assert f"<answer> {chain.answer} </answer>" in text

@@ -38,7 +38,7 @@ RULE_SHARES: dict[str, int] = {
     "R12": 11,
 }
 # The same for text to learn reading from: kinds of product pairs and regions come about equally often.
-READING_SHARES: dict[str, int] = RULE_SHARES | {"R1": 20, "R2": 25, "R4": 12, "R11": 30, "R12": 8}
+READING_SHARES: dict[str, int] = RULE_SHARES | {"R1": 20, "R2": 25, "R11": 30, "R12": 8}
 LONG_TAIL = frozenset({"R3", "R5", "R6", "R9", "R10"})
 _MAX_DRAWS = 10_000
 

@@ -1,6 +1,6 @@
 """What the run will show: the plans of sampled questions at each step, and the prompts that they give.
 
-Serves design section "EAAI". The plans come from `realm_ext.exposure.plan_group`, as in the run; only adaptive levels
+Serves design section "EAAI". The plans come from `RealmConfig.plan`, as in the run; only adaptive levels
 cannot be known ahead, so every question is taken at the schedule's ceiling. Prompts are measured before the length
 budget drops routes.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from realm_ext.config import RealmConfig
-from realm_ext.exposure import GroupPlan, plan_group
+from realm_ext.exposure import GroupPlan
 from realm_ext.preview.sampling import Question
 from realm_ext.prompt import render_messages
 from realm_ext.schedule import build_schedule
@@ -48,16 +48,12 @@ class LengthView:
 
 def plan_of(question: Question, step: int, realm: RealmConfig, n: int) -> GroupPlan:
     """The plan of one question's group at a step, at the schedule's ceiling."""
-    return plan_group(
-        seed=realm.seed,
+    return realm.plan(
         uid=question.uid,
         step=step,
         exposure=build_schedule(realm.schedule)(step),
         n=n,
-        route_steps=[len(route.steps) for route in question.routes],
-        fade=realm.fade,
-        unguided_floor=realm.unguided_floor,
-        max_routes=realm.max_routes,
+        routes=question.routes,
         regime=question.regime,
     )
 

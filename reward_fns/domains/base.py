@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from importlib.resources import files
 from typing import Any, ClassVar
 
 from reward_fns.match import Match
@@ -91,6 +92,16 @@ def _gold(row: Mapping[str, Any]) -> str:
     reward_model = row.get("reward_model")
     gold = reward_model.get("ground_truth") if isinstance(reward_model, Mapping) else None
     return "" if gold is None else str(gold).strip()
+
+
+def rules_beside(package: str | None) -> tuple[Rule, ...]:
+    """The rule book `rules.yaml` of a domain's package; see `rules_from_yaml`.
+
+    Args:
+        package: the domain module's own `__package__`.
+    """
+    assert package is not None
+    return rules_from_yaml(files(package).joinpath("rules.yaml").read_text(encoding="utf-8"))
 
 
 def rules_from_yaml(text: str) -> tuple[Rule, ...]:

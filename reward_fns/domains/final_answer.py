@@ -53,8 +53,8 @@ class Span:
 def final_answer(
     text: str,
     read: Callable[[str], str | None],
-    same: Callable[[str, str], bool],
-    contradicts: Callable[[str, str], bool],
+    same: Callable[[str, str], bool] = str.__eq__,
+    contradicts: Callable[[str, str], bool] = str.__ne__,
     lines: tuple[re.Pattern[str], ...] = (HASHES, ANSWER_LINE),
 ) -> str | None:
     """The canonical final answer in `text`; None if there is none, it is taken back, or several differ.
@@ -62,8 +62,8 @@ def final_answer(
     Args:
         text: what stands in the `<answer>` block.
         read: one candidate to its canonical text, None if it is no answer.
-        same: whether two canonical answers are surely the same.
-        contradicts: whether two canonical answers are surely different.
+        same: whether two canonical answers are surely the same; as texts, if not given.
+        contradicts: whether two canonical answers are surely different; as texts, if not given.
         lines: the marked lines that count, strongest first.
     """
     found = _forms(text, lines)

@@ -11,10 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from importlib.resources import files
 from typing import Any, ClassVar
 
-from reward_fns.domains.base import Domain, Rule, rules_from_yaml
+from reward_fns.domains.base import Domain, Rule, rules_beside
 from reward_fns.domains.choice.letters import LETTERS, MAX_CHARS, bare, read_letter, split_option
 from reward_fns.domains.final_answer import final_answer
 
@@ -35,11 +34,11 @@ class ChoiceDomain(Domain):
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
-        return rules_from_yaml(files(__package__).joinpath("rules.yaml").read_text(encoding="utf-8"))
+        return rules_beside(__package__)
 
     def extract(self, answer_text: str) -> str | None:
         """The letter, else the words of a short text as they could stand in an option."""
-        return final_answer(answer_text, _canonical, str.__eq__, str.__ne__)
+        return final_answer(answer_text, _canonical)
 
     def equivalent(self, prediction: str, gold: str) -> bool:
         read = read_letter(prediction)

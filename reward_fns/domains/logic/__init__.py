@@ -15,11 +15,10 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from importlib.resources import files
 from typing import ClassVar
 
 from reward_fns.answers import clean
-from reward_fns.domains.base import Domain, Rule, rules_from_yaml
+from reward_fns.domains.base import Domain, Rule, rules_beside
 from reward_fns.domains.choice.letters import read_letter, split_option
 from reward_fns.domains.final_answer import final_answer
 from reward_fns.numbers import read_number, render_number
@@ -59,10 +58,10 @@ class LogicDomain(Domain):
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
-        return rules_from_yaml(files(__package__).joinpath("rules.yaml").read_text(encoding="utf-8"))
+        return rules_beside(__package__)
 
     def extract(self, answer_text: str) -> str | None:
-        return final_answer(answer_text, _canonical, str.__eq__, str.__ne__)
+        return final_answer(answer_text, _canonical)
 
     def equivalent(self, prediction: str, gold: str) -> bool:
         wanted = self.extract(gold)

@@ -9,11 +9,10 @@ fraction of 1 (see `reward_fns.answers`). Gold answers may be bare (`18`), GSM8K
 from __future__ import annotations
 
 from functools import cached_property
-from importlib.resources import files
 from typing import ClassVar
 
 from reward_fns import answers
-from reward_fns.domains.base import Domain, Rule, rules_from_yaml
+from reward_fns.domains.base import Domain, Rule, rules_beside
 from reward_fns.domains.math.extract import final_answer
 from reward_fns.match import Match
 
@@ -25,7 +24,7 @@ class MathDomain(Domain):
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
-        return rules_from_yaml(files(__package__).joinpath("rules.yaml").read_text(encoding="utf-8"))
+        return rules_beside(__package__)
 
     def extract(self, answer_text: str) -> str | None:
         return final_answer(answer_text)

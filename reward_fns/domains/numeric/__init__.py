@@ -16,10 +16,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import cached_property
-from importlib.resources import files
 from typing import ClassVar
 
-from reward_fns.domains.base import Domain, Rule, rules_from_yaml
+from reward_fns.domains.base import Domain, Rule, rules_beside
 from reward_fns.domains.final_answer import A_LINE, ANSWER_LINE, HASHES, final_answer
 from reward_fns.domains.numeric.amounts import read_amount, render_amount, was_rounded
 from reward_fns.numbers import Number
@@ -38,7 +37,7 @@ class NumericDomain(Domain):
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
-        return rules_from_yaml(files(__package__).joinpath("rules.yaml").read_text(encoding="utf-8"))
+        return rules_beside(__package__)
 
     def extract(self, answer_text: str) -> str | None:
         """The amount as `-3`, `57/10%` or `1200000 dollar`, or `yes` or `no`."""

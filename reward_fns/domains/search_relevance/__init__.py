@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from importlib.resources import files
 from typing import Any, ClassVar
 
-from reward_fns.domains.base import Domain, Rule, rules_from_yaml
+from reward_fns.domains.base import Domain, Rule, rules_beside
 from reward_fns.domains.search_relevance.engine import LABELS, decide
 from reward_fns.domains.search_relevance.question import parse_question
 
@@ -31,7 +30,7 @@ class SearchRelevanceDomain(Domain):
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
-        return rules_from_yaml(files(__package__).joinpath("rules.yaml").read_text(encoding="utf-8"))
+        return rules_beside(__package__)
 
     def extract(self, answer_text: str) -> str | None:
         """The label that a text names and nothing else; case, quotes, Markdown and a full stop do not matter.
