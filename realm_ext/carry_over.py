@@ -106,7 +106,7 @@ def measure(
     tags = [{"seq_len": len(f["input_ids"]), "response_len": len(f["responses"])} for f in fields]
     tq.kv_batch_put(keys=keys, partition_id=PARTITION, fields=list_of_dict_to_tensordict(fields), tags=tags)
     try:
-        options = {"calculate_entropy": True, "compute_loss": False, "temperature": temperature}
+        options = {"calculate_entropy": False, "compute_loss": False, "temperature": temperature}
         workers.compute_log_prob(
             KVBatchMeta(partition_id=PARTITION, keys=keys, tags=tags, extra_info=options)
         )

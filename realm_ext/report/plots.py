@@ -30,7 +30,12 @@ COMPONENTS = {
     "consistent": "Consistent with the verdicts",
 }
 GUIDED_ONLY = ("verdict", "decisive")  # an unguided response judges no routes
-HEALTH = {"actor/entropy": "Entropy", "actor/grad_norm": "Gradient norm", "actor/pg_loss": "Policy loss"}
+HEALTH = {
+    "actor/entropy": "Entropy",
+    "actor/entropy_loss": "Entropy, at the update",  # the one there is with rollout_correction.bypass_mode
+    "actor/grad_norm": "Gradient norm",
+    "actor/pg_loss": "Policy loss",
+}
 
 
 def plot_exposure(run: Run, theme: Theme) -> Figure | None:

@@ -110,7 +110,7 @@ def test_the_mean_is_over_the_response_alone(monkeypatch: pytest.MonkeyPatch) ->
     assert found == {"realm/carry_over/log_prob": -2.0, "realm/carry_over/rollouts": 2.0}
     (given,) = asked
     assert given.partition_id == PARTITION
-    assert given.extra_info == {"calculate_entropy": True, "compute_loss": False, "temperature": 0.7}
+    assert given.extra_info == {"calculate_entropy": False, "compute_loss": False, "temperature": 0.7}
     assert sorted(given.keys) == ["v_0_0", "v_1_0"]
     assert cleared[0]["partition_id"] == PARTITION
     assert measure(batch, [rollout(0, False, True), None], workers, tokens, tokens, 1, 0.7) == {}
