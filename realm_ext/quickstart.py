@@ -183,7 +183,7 @@ def _evaluate(plan: Plan, name: str) -> Stage:
         *(sys.executable, "-m", "lm_eval", "run", "--model", "hf"),
         *("--model_args", f"pretrained={plan.checkpoint(name)},dtype=float32"),
         *("--tasks", TASKS, "--include_path", str(find_folder(Folder.EVAL_TASKS))),
-        *("--apply_chat_template", "--batch_size", "250", "--device", "cpu"),
+        *("--apply_chat_template", "--batch_size", "100", "--device", "cpu"),
         *("--output_path", plan.at("eval", name), "--log_samples"),
     )
     says = f"{name}: lm_eval, with and without routes in the prompt"
