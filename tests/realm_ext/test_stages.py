@@ -24,7 +24,9 @@ WAIT = (
 )
 # Runs the stages that stand in argv[1] as JSON, in a process of its own that tests can kill.
 RUN = (
-    "import json, sys\nfrom pathlib import Path\nfrom rich.console import Console\n"
+    "import json, signal, sys\nfrom pathlib import Path\nfrom rich.console import Console\n"
+    # A suite started in the background by a shell hands down an ignored SIGINT.
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     "from realm_ext.stages import Stage, run_stages\n"
     "stages = [Stage(n, n, tuple(c), (Path(o),)) for n, c, o in json.loads(sys.argv[1])]\n"
     "run_stages(stages, Path(sys.argv[2]), Console())"
