@@ -108,7 +108,11 @@ def plan_group(
         return GroupPlan(1.0, (True,) * n, shown, tuple(route_steps[i] for i in shown))
     key = f"{seed}|{uid}|{step}"
     n_shown = _round(exposure * n_usable, key + "|routes") if "routes" in fade else n_usable
-    most = max(0, n - unguided_floor)
+    most = n - unguided_floor
+    if most < 2:
+        return _nobody(
+            exposure, n
+        )  # the floor leaves room for one guided rollout at most, and one is never right
     n_guided = _round_not_one(exposure * most, key + "|presence") if "presence" in fade else most
     steps = {i: route_steps[i] for i in _draw(key, n_routes, n_shown)}
     if "steps" in fade:

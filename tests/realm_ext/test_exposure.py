@@ -4,7 +4,7 @@ from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from realm_ext.exposure import GroupPlan, keep_routes, plan_group
@@ -40,6 +40,7 @@ def plan(**changes: Any) -> GroupPlan:
     floor=st.sampled_from([0, 2, 3]),
     fade=st.sampled_from(FADES),
 )
+@example(0, "", 0, 1.0, 3, [0], 1, 2, ("presence",))  # room for one guided rollout: neither one nor two
 def test_rules_hold_for_every_plan(
     seed: int,
     uid: str,
