@@ -108,8 +108,8 @@ def _problems(config: RealmConfig) -> list[str]:
     if not isinstance(config.schedule, Mapping):
         found.append(f"realm.schedule: expected a mapping, got {config.schedule!r}")
     else:
-        found += message_of(build_schedule, config.schedule)
-    found += message_of(check_fade, config.fade)
+        found += _message_of(build_schedule, config.schedule)
+    found += _message_of(check_fade, config.fade)
     for name, least in (("seed", None), ("unguided_floor", 0), ("max_routes", 1)):
         value = getattr(config, name)
         if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
@@ -144,10 +144,9 @@ def _weight_problems(weights: Any) -> list[str]:
     return found
 
 
-def message_of(check: Callable[..., object], *arguments: Any) -> list[str]:
-    """What `check` raises as a list of one message; empty where it raises nothing."""
+def _message_of(check: Callable[[Any], object], value: Any) -> list[str]:
     try:
-        check(*arguments)
+        check(value)
     except (TypeError, ValueError) as error:
         return [str(error)]
     return []

@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from realm_ext import adaptive_store, checkpoints
-from realm_ext.config import RealmConfig, message_of, read_config
+from realm_ext.config import RealmConfig, read_config
 from realm_ext.preflight_data import DataReport, read_data, train_paths
 from realm_ext.schedule import build_schedule
 from reward_fns.mrpv import Weights, check_weights
@@ -167,9 +167,10 @@ def _adaptive_problems(config: DictConfig, realm: RealmConfig) -> list[str]:
         step = checkpoints.find(folder, adaptive_store.fault).step
         if step is not None:
             fingerprint = adaptive_store.data_fingerprint(train_paths(config))
-            problems += message_of(
-                adaptive_store.check_data, checkpoints.step_folder(folder, step), fingerprint
-            )
+            try:
+                adaptive_store.check_data(checkpoints.step_folder(folder, step), fingerprint)
+            except ValueError as error:
+                problems.append(str(error))
     return problems
 
 

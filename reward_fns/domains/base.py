@@ -99,8 +99,12 @@ def rules_beside(package: str | None) -> tuple[Rule, ...]:
 
     Args:
         package: the domain module's own `__package__`.
+
+    Raises:
+        ValueError: there is no package, as in a file run as a script.
     """
-    assert package is not None
+    if not package:
+        raise ValueError("rules.yaml is looked for beside a domain's package; this module is in none")
     return rules_from_yaml(files(package).joinpath("rules.yaml").read_text(encoding="utf-8"))
 
 

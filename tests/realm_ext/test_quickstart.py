@@ -116,6 +116,18 @@ def test_hydra_takes_every_override(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert config.trainer.experiment_name == stage.name
 
 
+def test_the_recipes_alone_name_what_quickstart_makes() -> None:
+    """A user who starts a recipe by hand after the quickstart finds its checkpoints."""
+    pytest.importorskip("verl")
+    hydra = pytest.importorskip("hydra")
+    with hydra.initialize_config_dir(config_dir=str(find_folder(Folder.CONFIGS)), version_base=None):
+        rl, sft = (hydra.compose(name) for name in ("realm_quickstart", "realm_quickstart_sft"))
+    plan = Plan(Path("runs/quickstart"), 40, control=False)
+    assert rl.actor_rollout_ref.model.path == plan.checkpoint("sft")
+    assert sft.model.path == plan.checkpoint("base")
+    assert sft.trainer.total_training_steps == module.SFT_STEPS
+
+
 def test_dry_run_prints_the_commands_and_does_nothing(tmp_path: Path) -> None:
     run = tmp_path / "a folder" / "run"
     done = CliRunner().invoke(app, ["quickstart", "--dry-run", "--run-dir", str(run), "--control"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reward_fns import compute_score, domains
-from reward_fns.domains.base import Domain, rules_from_yaml
+from reward_fns.domains.base import Domain, rules_beside, rules_from_yaml
 
 TRIAGE = """
 from reward_fns.domains.base import Domain
@@ -116,6 +116,11 @@ def test_entry_point_conflicts(triage: str, monkeypatch: pytest.MonkeyPatch) -> 
         domains.get("a")
     with pytest.raises(ValueError, match="offered by x:y and z:y"):
         domains.get("b")
+
+
+def test_rules_beside_a_module_in_no_package() -> None:
+    with pytest.raises(ValueError, match="in none"):
+        rules_beside(None)
 
 
 def test_rules_file() -> None:
