@@ -109,10 +109,8 @@ def plan_group(
     key = f"{seed}|{uid}|{step}"
     n_shown = _round(exposure * n_usable, key + "|routes") if "routes" in fade else n_usable
     most = n - unguided_floor
-    if most < 2:
-        return _nobody(
-            exposure, n
-        )  # the floor leaves room for one guided rollout at most, and one is never right
+    if most < 2:  # room for one guided rollout at most, and a group never has just one
+        return _nobody(exposure, n)
     n_guided = _round_not_one(exposure * most, key + "|presence") if "presence" in fade else most
     steps = {i: route_steps[i] for i in _draw(key, n_routes, n_shown)}
     if "steps" in fade:
