@@ -60,6 +60,23 @@ SFT_SCHEMA: pa.Schema = pa.schema(
 Never add columns named `tools`, `enable_thinking`, `images` or `videos`: verl gives them a meaning.
 """
 
+BANK_SCHEMA: pa.Schema = pa.schema(
+    [
+        ("uid", pa.string()),
+        ("domain", pa.string()),
+        ("question", pa.string()),
+        ("gold", pa.string()),
+        *_ROUTE,
+        ("writer", pa.string()),
+        ("stale", pa.bool_()),
+    ]
+)
+"""Rows of a route bank, one a route: the question, the route's fields as in `extra_info.routes`, and who wrote it.
+
+`source` names the writer for people (`teacher/NAME`, `student`, `program/full`); `writer` is its fingerprint (model or
+checkpoint hash and prompt version), by which `stale` is told: true where the student has been trained on since.
+"""
+
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -115,6 +132,21 @@ def rl_row(
             "routes": [route_to_mapping(route) for route in routes],
         },
         "agent_name": AGENT_NAME,
+    }
+
+
+def bank_row(
+    question: str, gold: str, route: Route, *, domain: str, writer: str, stale: bool = False
+) -> dict[str, Any]:
+    """One row of `BANK_SCHEMA`; `writer` is a fingerprint, `route.source` the name."""
+    return {
+        "uid": content_uid(question, gold),
+        "domain": domain,
+        "question": question,
+        "gold": gold,
+        **route_to_mapping(route),
+        "writer": writer,
+        "stale": stale,
     }
 
 

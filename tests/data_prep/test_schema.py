@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from data_prep.schema import RL_SCHEMA, SFT_SCHEMA, content_uid, rl_row, sft_row
+from data_prep.schema import BANK_SCHEMA, RL_SCHEMA, SFT_SCHEMA, bank_row, content_uid, rl_row, sft_row
 from reward_fns.routes import Route, routes_from
 
 ROUTE = Route(("a", "b"), "1", False, None, 1, "x")
@@ -60,3 +60,11 @@ def test_sft_row() -> None:
         sft_row([{"role": "assistant", "content": "q"}], "r", source="t", kind="chain", uid="u")
     with pytest.raises(ValueError, match="empty one for uid u"):
         sft_row(prompt, " ", source="t", kind="chain", uid="u")
+
+
+def test_a_bank_row_fits_its_schema_and_gives_its_route_back() -> None:
+    row = bank_row("q", "1", ROUTE, domain="math", writer="abc")
+    table = pa.Table.from_pylist([row], schema=BANK_SCHEMA)
+    assert list(row) == BANK_SCHEMA.names and table.to_pylist() == [row]
+    assert routes_from([row]) == (ROUTE,)
+    assert row["uid"] == content_uid("q", "1") and not row["stale"]
