@@ -6,16 +6,20 @@ files, a dataset card and `provenance.json`, and ends by saying what it kept and
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from data_prep.gsm8k import SMOKE_WARNING, convert_questions, convert_solutions
 from data_prep.outputs import WrittenFile
 from data_prep.search_relevance.datasets import DistilOptions
 from data_prep.search_relevance.folder import Sizes, write_folder
+from data_prep.sources import SOURCES
+from data_prep.sources.base import TRAINING_SPLITS, Source
+from data_prep.sources.convert import Options, convert
+from data_prep.sources.table import read_map, table_source
+from reward_fns import domains
 
 prep = typer.Typer(
     add_completion=False,
@@ -26,7 +30,19 @@ _Result = TypeVar("_Result")
 _console = Console(stderr=True)
 
 Out = Annotated[Path, typer.Argument(help="The folder to write.", file_okay=False)]
-Input = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The JSONL file to read.")]
+Given = Annotated[
+    str,
+    typer.Argument(
+        metavar="INPUT",
+        help="A file (JSONL, JSON, CSV, parquet), a folder of these, or a Hub id owner/name:config.",
+    ),
+]
+Split = Annotated[
+    str, typer.Option(help="Split to read, and name of the file; all but train become validation rows.")
+]
+ValShare = Annotated[float, typer.Option(min=0, max=1, help="Share of the questions that go to val.parquet.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="At most so many questions, drawn by their content.")]
+Seed = Annotated[int, typer.Option(help="Seed of the draws of --limit and --val-share.")]
 
 
 @prep.command("search-relevance")
@@ -63,32 +79,83 @@ def search_relevance(
     _summary(out, written.files, written.dropped)
 
 
-@prep.command("gsm8k")
-def gsm8k(
-    source: Input,
+@prep.command("table")
+def table(
+    given: Given,
     out: Out,
-    split: Annotated[
-        str, typer.Option(help="Split of the questions; all but `train` become unguided.")
-    ] = "train",
+    columns: Annotated[
+        str,
+        typer.Option("--map", help="Columns: question=text,gold=label and maybe routes=chains; + joins."),
+    ],
+    domain: Annotated[
+        str, typer.Option(help="Name of the domain that judges the answers, or the module of one of yours.")
+    ],
+    split: Split = "train",
+    val_share: ValShare = 0.0,
+    limit: Limit = None,
+    seed: Seed = 0,
+    licence: Annotated[str, typer.Option(help="Licence for the card, as the Hub names it.")] = "unknown",
 ) -> None:
-    """Convert GSM8K questions to RL rows without routes.
+    """Convert a table of your own: JSONL, CSV or parquet with any column names.
 
-    Example: realm prep gsm8k train.jsonl data/gsm8k
+    Example: realm prep table mine.csv data/mine --map question=text,gold=label --domain choice --val-share 0.1
     """
-    converted = _or_exit(lambda: convert_questions(source, out, split))
+
+    def make() -> Source:
+        try:
+            found = domains.load(domain) if {".", ":"} & set(domain) else domains.get(domain)
+        except ImportError as error:
+            raise ValueError(f"the domain module {domain} cannot be imported: {error}") from error
+        return table_source(read_map(columns), found.name, licence)
+
+    options = Options(split, val_share, limit, seed)
+    parameters = {"map": columns, "domain": domain, "licence": licence}
+    _convert(_or_exit(make), given, out, options, parameters)
+
+
+def _add_command(source: Source) -> None:
+    """The sub-command of a source: all take the same arguments."""
+
+    def command(
+        given: Given,
+        out: Out,
+        split: Split = source.split,
+        val_share: ValShare = 0.0,
+        limit: Limit = None,
+        seed: Seed = 0,
+    ) -> None:
+        _convert(source, given, out, Options(split, val_share, limit, seed), {})
+
+    extra = f" --split {source.split}" if source.split not in TRAINING_SPLITS else ""
+    example = f"realm prep {source.name} {source.example} data/{source.name.replace('-', '_')}{extra}"
+    hub = f"From the Hub: {source.hub}.\n\n" if source.hub else ""
+    warning = f"{source.warning}\n\n" if source.warning else ""
+    text = f"Convert {source.title} (domain {source.domain}).\n\n{warning}{hub}Example: {example}"
+    prep.command(source.name, help=text)(command)
+
+
+for _source in SOURCES.values():
+    _add_command(_source)
+
+
+def _convert(source: Source, given: str, out: Path, options: Options, parameters: Mapping[str, Any]) -> None:
+    if source.warning:
+        _console.print(f"[bold yellow]{source.warning}[/]")
+    with _progress() as progress:
+        task = progress.add_task("rows read", total=None)
+        converted = _or_exit(
+            lambda: convert(
+                source,
+                given,
+                out,
+                options,
+                parameters=parameters,
+                on_rows=lambda count: progress.advance(task, count),
+            )
+        )
     _summary(out, converted.files, converted.dropped, converted.notes)
-
-
-@prep.command("gsm8k-routes")
-def gsm8k_routes(source: Input, out: Out) -> None:
-    """Convert GSM8K's example model solutions to RL rows with real routes (smoke run only, never a result).
-
-    Example: realm prep gsm8k-routes example_model_solutions.jsonl data/gsm8k_routes
-    """
-    _console.print(f"[bold yellow]{SMOKE_WARNING}[/]")
-    converted = _or_exit(lambda: convert_solutions(source, out))
-    _summary(out, converted.files, converted.dropped, converted.notes)
-    _console.print(f"[bold yellow]{SMOKE_WARNING}[/]")
+    if source.warning:
+        _console.print(f"[bold yellow]{source.warning}[/]")
 
 
 def _or_exit(action: Callable[[], _Result]) -> _Result:

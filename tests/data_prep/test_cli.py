@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from data_prep.cli import prep
+from data_prep.sources import SOURCES
 
 SMALL = ["--n-base=6", "--n-sft=8", "--n-sft-val=2", "--n-train=5", "--n-val=3"]
 
@@ -27,6 +28,18 @@ def test_gsm8k_routes_says_smoke_run_only(tmp_path: Path) -> None:
     assert "note\t0 of 1 labels differ" in result.stdout
 
 
+def test_table(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("text,label\nq1,yes\nq2,no\n")
+    base = ["table", str(tmp_path / "in.csv"), str(tmp_path / "out"), "--map", "question=text,gold=label"]
+    result = CliRunner().invoke(prep, [*base, "--domain", "logic", "--licence", "mit"])
+    assert result.exit_code == 0, result.output
+    assert f"kept\t2\t{tmp_path / 'out' / 'train.parquet'}" in result.stdout
+    assert "license: mit" in (tmp_path / "out" / "README.md").read_text()
+    for wrong in ("nonsense", "no.such.module"):
+        result = CliRunner().invoke(prep, [*base, "--domain", wrong])
+        assert result.exit_code == 1 and wrong in result.stderr and "Traceback" not in result.output
+
+
 def test_a_curable_error_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text("x\n")
     result = CliRunner().invoke(prep, ["gsm8k", str(tmp_path / "in.jsonl"), str(tmp_path / "out")])
@@ -34,7 +47,12 @@ def test_a_curable_error_is_one_line(tmp_path: Path) -> None:
     assert "could be used" in " ".join(result.stderr.split()) and "Traceback" not in result.output
 
 
-@pytest.mark.parametrize("command", ["search-relevance", "gsm8k", "gsm8k-routes"])
+def test_help_lists_the_sources() -> None:
+    result = CliRunner().invoke(prep, ["--help"])
+    assert result.exit_code == 0 and all(name in result.stdout for name in SOURCES)
+
+
+@pytest.mark.parametrize("command", ["search-relevance", "table", *SOURCES])
 def test_help_has_an_example(command: str) -> None:
     result = CliRunner().invoke(prep, [command, "--help"])
     assert result.exit_code == 0 and f"realm prep {command}" in " ".join(result.stdout.split())

@@ -1,22 +1,23 @@
-"""GSM8K: the real files convert, labels agree with the published ones, bad lines are kept apart."""
+"""GSM8K: the real files convert, labels agree with the published ones, bad lines and solutions are kept apart."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-import pytest
 
-from data_prep.gsm8k import SMOKE_WARNING, convert_questions, convert_solutions
 from data_prep.schema import RL_SCHEMA
+from data_prep.sources import SOURCES
+from data_prep.sources.convert import Options, convert
+from data_prep.sources.gsm8k_routes import SMOKE_WARNING
 from reward_fns import compute_score
 from reward_fns.domains.math import DOMAIN
 
 
-def write_lines(path: Path, *lines: object) -> Path:
+def write_lines(path: Path, *lines: object) -> str:
     texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
     path.write_text("\n".join(texts) + "\n", encoding="utf-8")
-    return path
+    return str(path)
 
 
 def solution(text: object, right: bool) -> dict[str, Any]:
@@ -30,8 +31,14 @@ def read(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def read_rejects(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "rejects.jsonl").read_text().splitlines()]
+
+
 def test_real_questions(shared_data: Path, tmp_path: Path) -> None:
-    converted = convert_questions(shared_data / "gsm8k" / "test.jsonl", tmp_path, "test")
+    converted = convert(
+        SOURCES["gsm8k"], str(shared_data / "gsm8k" / "test.jsonl"), tmp_path, Options(split="test")
+    )
     rows = read(tmp_path / "test.parquet")
     assert len(rows) == 1319 and not converted.dropped and not (tmp_path / "rejects.jsonl").exists()
     assert {(r["data_source"], r["extra_info"]["regime"]) for r in rows} == {
@@ -45,11 +52,11 @@ def test_real_questions(shared_data: Path, tmp_path: Path) -> None:
 
 def test_real_routes(shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "gsm8k" / "example_model_solutions.jsonl"
-    converted = convert_solutions(source, tmp_path)
+    converted = convert(SOURCES["gsm8k-routes"], str(source), tmp_path)
     rows = read(tmp_path / "routes.parquet")
     assert len(rows) == 700
     assert all(DOMAIN.check_row(row) == [] for row in rows)
-    assert {row["extra_info"]["split"] for row in rows} == {"test"}
+    assert {(row["extra_info"]["split"], row["extra_info"]["regime"]) for row in rows} == {("test", None)}
     routes = [route for row in rows for route in row["extra_info"]["routes"]]
     assert len(routes) + sum(converted.dropped.values()) == 2800
     assert {r["source"] for r in routes} == {
@@ -57,10 +64,9 @@ def test_real_routes(shared_data: Path, tmp_path: Path) -> None:
     }
     assert {(r["sound"], r["first_error"]) for r in routes} == {(None, None)}
     assert {r["label"] for r in routes} == {True, False}
-    assert converted.notes == (f"0 of {len(routes)} labels differ from the published is_correct",)
+    assert converted.notes == (f"0 of {len(routes)} labels differ from the published ones",)
     assert SMOKE_WARNING in (tmp_path / "README.md").read_text()
-    rejects = [json.loads(line) for line in (tmp_path / "rejects.jsonl").read_text().splitlines()]
-    assert len(rejects) == sum(converted.dropped.values()) > 0
+    assert len(read_rejects(tmp_path)) == sum(converted.dropped.values()) > 0
 
 
 def test_bad_questions_are_refused_with_row_and_reason(tmp_path: Path) -> None:
@@ -75,31 +81,26 @@ def test_bad_questions_are_refused_with_row_and_reason(tmp_path: Path) -> None:
         {"question": "q", "answer": "#### 1 or 2"},
         {"question": "half \ud800", "answer": "#### 2"},
         good,
+        {"question": "1+1?", "answer": "#### 3"},
         "",
     )
-    converted = convert_questions(source, tmp_path / "out")
+    converted = convert(SOURCES["gsm8k"], source, tmp_path / "out")
     (row,) = read(tmp_path / "out" / "train.parquet")
     assert row["reward_model"]["ground_truth"] == "2" and row["extra_info"]["regime"] is None
-    rejects = [json.loads(line) for line in (tmp_path / "out" / "rejects.jsonl").read_text().splitlines()]
-    assert [(r["row"], r["reason"].removeprefix("row: ")[:22]) for r in rejects] == [
-        (2, "not JSON"),
-        (3, "not a JSON object"),
-        (4, "no text under `answer`"),
-        (5, "no readable gold answe"),
-        (6, "no readable gold answe"),
-        (7, "no text under `questio"),
-        (8, "question repeated"),
+    rejects = read_rejects(tmp_path / "out")
+    assert [(r["file"], r["row"], r["reason"].removeprefix("row: ")[:22]) for r in rejects] == [
+        ("in.jsonl", 2, "not JSON"),
+        ("in.jsonl", 3, "not a JSON object"),
+        ("in.jsonl", 4, "no text under `answer`"),
+        ("in.jsonl", 5, "no readable gold answe"),
+        ("in.jsonl", 6, "no readable gold answe"),
+        ("in.jsonl", 7, "no text under `questio"),
+        ("in.jsonl", 8, "question repeated"),
+        ("in.jsonl", 9, "question repeated with"),
     ]
     assert sum(converted.dropped.values()) == len(rejects)
-    assert json.loads((tmp_path / "out" / "provenance.json").read_text())["dropped"] == dict(
-        converted.dropped
-    )
-
-
-def test_not_utf8(tmp_path: Path) -> None:
-    source = tmp_path / "in.jsonl"
-    source.write_bytes(b'{"question": "\xff", "answer": "#### 1"}\n{"question": "q", "answer": "#### 1"}\n')
-    assert convert_questions(source, tmp_path / "out").dropped == {"row: not UTF-8": 1}
+    assert converted.dropped["row: question repeated with another answer"] == 1
+    assert json.loads((tmp_path / "out" / "provenance.json").read_text())["dropped"] == converted.dropped
 
 
 def test_bad_solutions_cost_the_route_and_disagreements_are_counted(tmp_path: Path) -> None:
@@ -117,14 +118,14 @@ def test_bad_solutions_cost_the_route_and_disagreements_are_counted(tmp_path: Pa
         },
         {"question": "2+2?", "ground_truth": "A: 4", "a": solution("cut", False)},
     )
-    converted = convert_solutions(source, tmp_path / "out")
+    converted = convert(SOURCES["gsm8k-routes"], source, tmp_path / "out")
     (row,) = read(tmp_path / "out" / "routes.parquet")
     routes = row["extra_info"]["routes"]
     assert [(r["source"], r["steps"], r["answer"], r["label"]) for r in routes] == [
         ("a", ["one and one"], "2", True),
         ("b", ["one and one"], "3", False),
     ]
-    assert converted.notes == ("1 of 2 labels differ from the published is_correct",)
+    assert converted.notes == ("1 of 2 labels differ from the published ones",)
     assert converted.dropped == {
         "route: text of another route": 1,
         "route: no step before the answer line": 1,
@@ -132,12 +133,3 @@ def test_bad_solutions_cost_the_route_and_disagreements_are_counted(tmp_path: Pa
         "route: no text under `solution`": 1,
         "row: no usable solution": 1,
     }
-
-
-def test_nothing_usable(tmp_path: Path) -> None:
-    source = write_lines(tmp_path / "in.jsonl", "x")
-    with pytest.raises(ValueError, match=r"no line of .*in.jsonl could be used: row: not JSON \(1\)"):
-        convert_questions(source, tmp_path / "out")
-    assert (tmp_path / "out" / "rejects.jsonl").exists() and not (tmp_path / "out" / "train.parquet").exists()
-    with pytest.raises(ValueError, match="got 'a/b'"):
-        convert_questions(source, tmp_path / "out", "a/b")

@@ -1,0 +1,66 @@
+"""FinQA: questions over a page of a financial report. Source: czyssrs/FinQA, MIT licence.
+
+Serves design.md, section Domains (`numeric`). A record has `pre_text`, `table`, `post_text` and `qa` with `question` and
+`exe_ans`, what the annotated program gives. The gold answer is `exe_ans`, not the written `answer`, which is rounded
+unevenly and sometimes empty. The question asks for three digits that count: rounding to three is at most 1/200 off,
+which is the domain's tolerance.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from data_prep.sources.base import Item, Ledger, Refused, Source, text_at
+
+ASK = "Answer with a number of at least three digits that count, or with yes or no."
+
+
+def make(record: Mapping[str, Any], ledger: Ledger) -> Item:
+    """Text, table and question, with the program's result."""
+    qa = record.get("qa")
+    if not isinstance(qa, Mapping):
+        raise Refused("no object under `qa`")
+    parts = [
+        _paragraph(record.get("pre_text")),
+        _table(record.get("table")),
+        _paragraph(record.get("post_text")),
+        f"Question: {text_at(qa, 'question')} {ASK}",
+    ]
+    return Item("\n\n".join(part for part in parts if part), _gold(qa.get("exe_ans")))
+
+
+def _paragraph(value: object) -> str:
+    sentences = [value] if isinstance(value, str) else value if isinstance(value, Sequence) else []
+    return " ".join(text.strip() for text in sentences if isinstance(text, str) and text.strip(" ."))
+
+
+def _table(value: object) -> str:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise Refused("no table: expected a list of rows under `table`")
+    return "\n".join(" | ".join(map(str, row)) for row in value if isinstance(row, Sequence))
+
+
+def _gold(value: object) -> str:
+    if isinstance(value, str) and value.strip().lower() in ("yes", "no"):
+        return value.strip().lower()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = Decimal(repr(value))
+        if number.is_finite():
+            return format(number.to_integral_value() if number == number.to_integral_value() else number, "f")
+    raise Refused(f"`qa.exe_ans` is neither a number nor yes or no; got {value!r}")
+
+
+SOURCE = Source(
+    name="finqa",
+    title="FinQA",
+    summary=(
+        "Questions over text and table of financial reports (czyssrs/FinQA), answered by the result of the annotated "
+        "program, in ReaLM's RL schema, without routes."
+    ),
+    domain="numeric",
+    licence="mit",
+    example="dataset/train.json",
+    hub="",
+    make=make,
+    tags=("finance",),
+)
