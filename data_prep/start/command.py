@@ -150,7 +150,9 @@ def _report_conflicts(conflicts: Sequence[Conflict]) -> Iterator[str]:
 
 def _report_leakage(split: Split) -> Iterator[str]:
     if split.leaks:
-        yield f"leakage    {len(split.leaks)} earlier rows left out: their group is in the test split (data/rejects.jsonl)"
+        many = 5 * len(split.leaks) > sum(map(len, split.examples.values()))
+        note = "  <- many: --map group=none or time=none keeps them" if many else ""
+        yield f"leakage    {len(split.leaks)} earlier rows left out: their group is in the test split{note}"
     near = ", ".join(f"{n} of {len(split.examples[side])} {side} rows" for side, n in split.near.items() if n)
     if near:
         yield f"leakage    {near} are a training row but for numbers and punctuation  <- scores will flatter"

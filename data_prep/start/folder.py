@@ -17,6 +17,7 @@ from importlib.resources import files
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from string import Template
+from types import ModuleType
 from typing import Any
 
 from data_prep.outputs import (
@@ -130,7 +131,7 @@ def write_all(folder: Path, plan: Plan) -> tuple[WrittenFile, ...]:
         path.parent.mkdir(exist_ok=True)
         path.write_text(Template(text).substitute(values), encoding="utf-8")
     shutil.copyfile(plan.rules_path, folder / package / "rules.yaml")
-    return _write_data(folder / "data", plan, _load(folder / package / "__init__.py", plan.name))
+    return _write_data(folder / "data", plan, load_module(folder / package / "__init__.py", plan.name).DOMAIN)
 
 
 def _literal(names: Sequence[str]) -> str:
@@ -147,14 +148,13 @@ def _batch(rows: int) -> int:
     return min(MAX_BATCH, 1 << (max(rows, 1).bit_length() - 1))
 
 
-def _load(path: Path, name: str) -> Domain:
-    """The domain just written, loaded from its file without registering it."""
+def load_module(path: Path, name: str) -> ModuleType:
+    """The module just written, loaded from its file; the domain in it is not registered."""
     spec = spec_from_file_location(f"_realm_start_{name}", path)
     assert spec is not None and spec.loader is not None  # the path ends in .py
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    domain: Domain = module.DOMAIN
-    return domain
+    return module
 
 
 def _write_data(folder: Path, plan: Plan, domain: Domain) -> tuple[WrittenFile, ...]:

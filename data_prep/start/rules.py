@@ -29,19 +29,16 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
         raise ValueError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
     if not isinstance(node, yaml.SequenceNode) or not node.value:
         raise ValueError(f"{path}, line 1: a rule book is a list of rules, each starting with `- id: ...`")
-    for entry in node.value:
-        _try([entry], text, f"{path}, line {entry.start_mark.line + 1}")
-    for end in range(2, len(node.value) + 1):  # an id or precedence given twice shows at the second of them
-        _try(node.value[:end], text, f"{path}, line {node.value[end - 1].start_mark.line + 1}")
+    for end in range(1, len(node.value) + 1):  # an id or precedence given twice shows at the second of them
+        try:
+            rules_from_yaml(yaml.serialize(yaml.SequenceNode(node.tag, node.value[:end])))
+        except (ValueError, TypeError, yaml.YAMLError) as error:
+            reason = getattr(error, "problem", None) or str(error)
+            if "int()" in reason:
+                reason = f"precedence is a whole number ({reason})"
+            line = node.value[end - 1].start_mark.line + 1
+            raise ValueError(f"{path}, line {line}: {reason}") from error
     return rules_from_yaml(text)
-
-
-def _try(entries: Sequence[yaml.Node], text: str, place: str) -> None:
-    lines = "".join(yaml.serialize(yaml.SequenceNode("tag:yaml.org,2002:seq", list(entries))))
-    try:
-        rules_from_yaml(lines)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{place}: {error}") from error
 
 
 def unmentioned(labels: Sequence[str], rules: Sequence[Rule]) -> list[str]:
