@@ -40,6 +40,7 @@ _GROUP = (
 )
 _TIME = ("time", "date", "timestamp", "datetime", "created", "received", "opened", "closed", "day")
 _LEFT_OUT = ("id", "uuid", "index", "number", "annotator", "labeller", "labeler", "rater", "comment", "notes")
+_ID = re.compile(r"[^\s\d]*\d\S*")
 _LEFT_OUT += ("confidence", "score", "split", "url", "source")
 
 
@@ -86,7 +87,9 @@ def find_columns(rows: Sequence[Mapping[str, Any]], given: str | None) -> Column
     time = _chosen(mapped, "time", _named(rest, _TIME))
     query, owner = _named(rest, _QUERY), _named([name for name in rest if name != time], _GROUP)
     inputs = mapped.get("input") or tuple(
-        name for name in rest if name not in (time, owner) and not _words(name) & {*_LEFT_OUT, *_TIME}
+        name
+        for name in rest
+        if name not in (time, owner) and not _words(name) & {*_LEFT_OUT, *_TIME} and not _is_id(rows, name)
     )
     if not inputs:
         raise ValueError(f"no column to make a question of; say --map input=... of {', '.join(every)}")
@@ -122,6 +125,12 @@ def _named(columns: Sequence[str], names: Sequence[str]) -> str | None:
             if found:
                 return found
     return None
+
+
+def _is_id(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
+    """Whether a column numbers the rows: each value once, a single word with a digit in it."""
+    values = [str(row.get(name)) for row in rows]
+    return len(set(values)) == len(rows) > 1 and all(_ID.fullmatch(value) for value in values)
 
 
 def _words(name: str) -> set[str]:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,18 +12,19 @@ from tests.e2e.stack import Stack, realm
 pytestmark = pytest.mark.timeout(900)
 
 COMPOSE = """
-import json, sys
+import json
+import sys
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from realm_ext.config import read_config
 with initialize_config_dir(config_dir=sys.argv[1], version_base=None):
     rl, sft = compose("rl"), compose("sft")
-    whole = compose("realm_lora") if False else None
-realm = read_config(rl)
+read_config(rl)
 print("COMPOSED" + json.dumps({"rl": OmegaConf.to_container(rl), "sft": OmegaConf.to_container(sft)}))
 """
 EVALUATE = """
-import json, sys
+import json
+import sys
 from lm_eval.tasks import TaskManager
 manager = TaskManager(include_path=sys.argv[1], include_defaults=False)
 task = manager.load(["realm_support"])["tasks"]["realm_support"]
@@ -36,8 +37,9 @@ print("SCORED" + json.dumps({"n": len(docs), "prompt": task.doc_to_text(docs[0])
 """
 
 
-def after(text: str, mark: str) -> dict[str, dict[str, object]]:
-    found: dict[str, dict[str, object]] = json.loads(text.rpartition(mark)[2])
+def after(text: str, mark: str) -> dict[str, Any]:
+    """The JSON that a program printed behind a mark."""
+    found: dict[str, Any] = json.loads(text.rpartition(mark)[2])
     return found
 
 
@@ -46,7 +48,16 @@ def test_a_domain_team_s_first_hour(stack: Stack) -> None:
     work.mkdir()
     folder, site = work / "support", work / "site"
     stack.must(realm("start", *write_case(work), "--out", folder), 120)
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+    ]
     stack.must([*pip, "--target", str(site), str(folder)], 300)
     installed = {"PYTHONPATH": str(site)}
 
@@ -60,14 +71,14 @@ def test_a_domain_team_s_first_hour(stack: Stack) -> None:
 
     recipes = after(stack.must([sys.executable, "-c", COMPOSE, str(folder / "recipes")], 300).out, "COMPOSED")
     rl, sft = recipes["rl"], recipes["sft"]
-    assert rl["realm"]["schedule"]["fade_steps"] == 60  # type: ignore[index]
-    assert rl["data"]["train_files"] == "data/train.parquet" and rl["data"]["train_batch_size"] == 32  # type: ignore[index]
-    assert rl["trainer"]["v1"]["trainer_mode"] == "realm_sync"  # type: ignore[index]
-    assert sft["model"]["path"] == rl["actor_rollout_ref"]["model"]["path"]  # type: ignore[index]
+    assert rl["realm"]["schedule"]["fade_steps"] == 60
+    assert rl["data"]["train_files"] == "data/train.parquet" and rl["data"]["train_batch_size"] == 32
+    assert rl["trainer"]["v1"]["trainer_mode"] == "realm_sync"
+    assert sft["model"]["path"] == rl["actor_rollout_ref"]["model"]["path"]
 
     scored = after(
         stack.must([sys.executable, "-c", EVALUATE, str(folder / "eval")], 300, **installed).out, "SCORED"
     )
     assert scored["gold"]["acc"] == scored["gold"]["macro_f1"] == 1.0
-    assert 0.1 < scored["constant"]["acc"] < 0.6  # type: ignore[operator]
+    assert 0.1 < scored["constant"]["acc"] < 0.6
     assert "Which label fits: " in str(scored["prompt"]) and "<answer>" in str(scored["prompt"])

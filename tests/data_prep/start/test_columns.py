@@ -37,6 +37,12 @@ def test_a_map_overrides_each_role() -> None:
     assert find_columns(data, "input=title").group is None, "one input: nothing to group by"
 
 
+def test_a_column_that_numbers_the_rows_is_no_input() -> None:
+    """It would make every input different, and hide each conflict."""
+    data = [{"ticket": f"T-{i}", "text": f"text {i}", "size": i % 4, "label": "xy"[i % 2]} for i in range(40)]
+    assert find_columns(data, None).inputs == ("text", "size")
+
+
 def test_the_mapping_is_described_with_what_is_not_used() -> None:
     columns = Columns("label", ("query", "title"), "query", "date")
     assert columns.describe(["id", "query", "title", "label", "date"]) == (
