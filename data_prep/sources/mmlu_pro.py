@@ -20,7 +20,8 @@ def make(record: Mapping[str, Any], ledger: Ledger) -> Item:
     while texts and texts[-1] == "N/A":
         texts = texts[:-1]
     index = record.get("answer_index")
-    key = record.get("answer") or (LETTERS[index] if index in range(len(LETTERS)) else None)
+    by_index = LETTERS[index] if isinstance(index, int) and 0 <= index < len(LETTERS) else None
+    key = record.get("answer") or by_index
     return choice_item(text_at(record, "question"), list(zip(LETTERS, texts, strict=False)), key, ledger)
 
 

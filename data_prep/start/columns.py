@@ -39,9 +39,10 @@ _GROUP = (
     "document",
 )
 _TIME = ("time", "date", "timestamp", "datetime", "created", "received", "opened", "closed", "day")
-_LEFT_OUT = ("id", "uuid", "index", "number", "annotator", "labeller", "labeler", "rater", "comment", "notes")
+_LEFT_OUT = frozenset(
+    "id uuid index number annotator labeller labeler rater comment notes confidence score split url source".split()
+)
 _ID = re.compile(r"[^\s\d]*\d\S*")
-_LEFT_OUT += ("confidence", "score", "split", "url", "source")
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def find_columns(rows: Sequence[Mapping[str, Any]], given: str | None) -> Column
     inputs = mapped.get("input") or tuple(
         name
         for name in rest
-        if name not in (time, owner) and not _words(name) & {*_LEFT_OUT, *_TIME} and not _is_id(rows, name)
+        if name not in (time, owner) and not _words(name) & _LEFT_OUT.union(_TIME) and not _is_id(rows, name)
     )
     if not inputs:
         raise ValueError(f"no column to make a question of; say --map input=... of {', '.join(every)}")

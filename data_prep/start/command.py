@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -72,13 +72,13 @@ def start(
         found = read_labels(records, used, _merges(merge or ()), conflicts)
         split = split_examples(found.examples, seed, test_share, val_share)
         domain = _domain_name(name or labels.stem)
-        parameters = {
+        parameters: dict[str, Any] = {
             "map": columns,
             "merge": " ".join(merge or ()) or None,
-            "conflicts": conflicts,
+            "name": name,
             "ask": ask,
         }
-        parameters |= {"name": name, "test_share": test_share, "val_share": val_share, "seed": seed}
+        parameters |= {"conflicts": conflicts, "test_share": test_share, "val_share": val_share, "seed": seed}
         plan = Plan(
             name=domain,
             labels_path=labels,

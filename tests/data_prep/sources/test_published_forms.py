@@ -194,8 +194,13 @@ def test_esci(tmp_path: Path) -> None:
 
 
 def test_finqa(tmp_path: Path) -> None:
-    qa = {"question": "what is the growth?", "answer": "3.8%", "program": "divide(1, 26)", "exe_ans": 0.03838}
-    record = {
+    qa: dict[str, Any] = {
+        "question": "what is the growth?",
+        "answer": "3.8%",
+        "program": "divide(1, 26)",
+        "exe_ans": 0.03838,
+    }
+    record: dict[str, Any] = {
         "id": "X/2010/page_1.pdf-1",
         "pre_text": ["revenue rose .", "."],
         "post_text": ["see note 3 ."],
