@@ -40,7 +40,23 @@ _GROUP = (
 )
 _TIME = ("time", "date", "timestamp", "datetime", "created", "received", "opened", "closed", "day")
 _LEFT_OUT = frozenset(
-    "id uuid index number annotator labeller labeler rater comment notes confidence score split url source".split()
+    [
+        "id",
+        "uuid",
+        "index",
+        "number",
+        "annotator",
+        "labeller",
+        "labeler",
+        "rater",
+        "comment",
+        "notes",
+        "confidence",
+        "score",
+        "split",
+        "url",
+        "source",
+    ]
 )
 _ID = re.compile(r"[^\s\d]*\d\S*")
 
