@@ -41,7 +41,7 @@ def make(record: Mapping[str, Any], ledger: Ledger) -> Item:
     if record.get("product_locale", "us") != "us":
         raise Skipped("not of the locale us")
     split = record.get("split")
-    wanted = "train" if ledger.split in (*TRAINING_SPLITS, "val") else ledger.split
+    wanted = "train" if ledger.split in TRAINING_SPLITS else ledger.split
     if split is not None and split != wanted:
         raise Skipped(f"not of the split {wanted}")
     label = text_at(record, "esci_label")

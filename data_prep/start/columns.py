@@ -49,7 +49,6 @@ _LEFT_OUT = frozenset(
         "labeller",
         "labeler",
         "rater",
-        "comment",
         "notes",
         "confidence",
         "score",
