@@ -60,6 +60,8 @@ def start(
     Example: realm start support.csv rules.yaml --out support
     """
     try:
+        if labels.is_dir():
+            raise ValueError(f"{labels} is a folder; give one file, so that row numbers tell where a row is")
         records = [record for file in find_files(labels) for record in read_file(file, file.name)]
         values = [record.value for record in records if isinstance(record, Record)]
         if not values:

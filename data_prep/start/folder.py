@@ -131,7 +131,9 @@ def write_all(folder: Path, plan: Plan) -> tuple[WrittenFile, ...]:
         path.parent.mkdir(exist_ok=True)
         path.write_text(Template(text).substitute(values), encoding="utf-8")
     shutil.copyfile(plan.rules_path, folder / package / "rules.yaml")
-    return _write_data(folder / "data", plan, load_module(folder / package / "__init__.py", plan.name).DOMAIN)
+    domain = load_module(folder / package / "__init__.py", plan.name).DOMAIN
+    shutil.rmtree(folder / package / "__pycache__", ignore_errors=True)
+    return _write_data(folder / "data", plan, domain)
 
 
 def _literal(names: Sequence[str]) -> str:

@@ -205,6 +205,7 @@ def test_bad_files_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("a,b\n")
     assert "holds no row that can be read" in run(tmp_path / "empty.csv", rules).stderr
     assert "does not exist" in run(tmp_path / "none.csv", rules).stderr
+    assert "is a folder; give one file" in run(tmp_path, rules).stderr
 
 
 def test_every_form_of_the_labels_gives_the_same_rows(tmp_path: Path) -> None:
