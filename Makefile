@@ -55,7 +55,7 @@ check: setup ## lint, format and types
 	$(RUN) -m mypy
 
 test: check ## check, then every test, the real stack last
-	$(RUN) -m pytest -m "not e2e"
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -m "not e2e" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 	$(RUN) -m pytest -m "e2e and not long"
 
 test-long: setup ## end-to-end tests of many minutes each
