@@ -27,10 +27,16 @@ BATCH = 16  # rows of a training step
 STRETCH = 20  # batches among which rows of like length are looked for
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 TAGS = ("<think>", "</think>", "<verdicts>", "</verdicts>", "<answer>", "</answer>")
-# Sentences that stand in every prompt are one token each: the demo's compute goes into what differs.
+# Sentences that stand in every prompt are one token each: the demo's compute goes into what differs. So is what marks
+# a place (the head of a route, the number of a step): looking something up there is then one step of attention.
 FIXED_PHRASES = (
-    *(UNGUIDED.strip("\n"), GUIDED.strip("\n"), "Routes to judge:\nRoute 1\n", "\nAnswer:"),
+    *(UNGUIDED.strip("\n"), GUIDED.strip("\n"), "\n\nRoutes to judge:", "\nAnswer:"),
     *("user", "assistant"),
+    *(f"\nRoute {number}" for number in range(1, 5)),
+    *(f"\n{number}." for number in range(1, 10)),
+    *(f"\n{number}:" for number in range(1, 5)),
+    *(f" {number}" for number in range(1, 10)),
+    *(" right", " wrong at", " at", " /", ",", ": differs,"),
 )
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"

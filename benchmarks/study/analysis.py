@@ -76,9 +76,7 @@ def paired(
     common = sorted(set(after) & set(before))
     if not common:
         return None
-    differences = [
-        [a - b for a, b in zip(after[key], before[key], strict=True)] for key in common
-    ]
+    differences = [[a - b for a, b in zip(after[key], before[key], strict=True)] for key in common]
     return estimate(differences, samples, seed)
 
 
@@ -122,7 +120,9 @@ def seeds_needed(spread: float, effect: float, floor: int = 5, ceiling: int = 10
         effect: the difference to be seen, as a share.
     """
     if effect <= 0 or spread < 0:
-        raise ValueError(f"the effect must be positive and the spread not negative; got {effect} and {spread}")
+        raise ValueError(
+            f"the effect must be positive and the spread not negative; got {effect} and {spread}"
+        )
     return min(ceiling, max(floor, math.ceil((1.96 * spread / effect) ** 2) + 1))
 
 
