@@ -55,7 +55,11 @@ def collect(study: Study, rows: Iterable[Row]) -> Results:
 
 def comparator(results: Results) -> str | None:
     """The comparator that is best on dev, unguided, at its end; None while nothing is known of any."""
-    means = {name: value for name in results.study.analysis.comparators if (value := dev(results, name)) is not None}
+    means = {
+        name: value
+        for name in results.study.analysis.comparators
+        if (value := dev(results, name)) is not None
+    }
     return max(sorted(means), key=lambda name: means[name]) if means else None
 
 

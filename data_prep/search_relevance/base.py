@@ -29,7 +29,7 @@ def base_rows(
     seed: int,
     split: str = "base",
     max_routes: int = 4,
-    guided_share: float = 0.35,
+    guided_share: float = 0.5,
     *,
     exclude: Collection[str] = (),
     on_row: Callable[[], object] | None = None,

@@ -44,7 +44,10 @@ def test_written_and_read(tmp_path: Path) -> None:
         write_row(tmp_path, row)
     assert read_rows(tmp_path) == [other, ROW]
     assert ROW.scores("guided") == [1, 1, 1, 0, 0]
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["seed0.jsonl", "seed1.jsonl"]
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
+        "seed0.jsonl",
+        "seed1.jsonl",
+    ]
 
 
 def test_done_means_this_configuration(tmp_path: Path) -> None:
