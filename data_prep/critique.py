@@ -6,7 +6,7 @@ and can be looked up: the route's conclusion is copied, the own one stands besid
 and where the route first goes wrong:
 
     Route 1: Exact / Exact: same
-    Route 2: Irrelevant / Exact: differs, colour at 4
+    Route 2: Irrelevant / Exact: differs, (Price gap) price: 4
 
 Nothing here knows a domain: the flagship's program teacher and `realm distill` write the same lines.
 """
@@ -25,7 +25,7 @@ def render_critique(
         claims: what each route concludes, in the order of numbering; at least its answer.
         verdicts: the true verdict of each route.
         own: the own conclusion, in the words of `claims`.
-        wheres: in a word, what each route's first wrong step is about; empty text, or no list: not said.
+        wheres: what leads to each route's first wrong step, in a few words; empty text, or no list: not said.
 
     Returns:
         As many lines as routes, without a line break at the end; "" for no routes.
@@ -50,4 +50,4 @@ def _finding(verdict: Verdict, where: str) -> str:
         return "same"
     if verdict.step is None:
         return "differs"
-    return f"differs, {where} at {verdict.step + 1}" if where else f"differs at {verdict.step + 1}"
+    return f"differs, {where}: {verdict.step + 1}" if where else f"differs at {verdict.step + 1}"

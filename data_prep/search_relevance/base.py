@@ -2,8 +2,8 @@
 
 Serves design.md, section Data. The `base` checkpoint stands for a pre-trained model. Each check is read truly and every
 label is drawn at random; which checks matter, in which order and when to stop is left open. A route in the prompt is
-judged by comparing, which needs no rule: wrong where it concludes something else, first wrong at the reading that
-differs, or else at its conclusion.
+judged by comparing, which needs no rule: its readings are true as well, so it is wrong, at its conclusion, where that
+is another than the own one.
 """
 
 import random
@@ -14,14 +14,11 @@ from typing import Any
 from data_prep.search_relevance.datasets import Batch, chain_row, make_rows, rng_of
 from data_prep.search_relevance.expert import right_route
 from data_prep.search_relevance.generator import READING_SHARES, Item
-from reward_fns.domains.search_relevance.engine import FINDINGS, LABELS, Decision, Finding, observe
+from reward_fns.domains.search_relevance.engine import LABELS, Decision, Finding, observe
 from reward_fns.response import Verdict
 from reward_fns.routes import Route
 
 SAME_SHARE = 0.4  # of the routes get the own label; of the others one in four has it by chance
-MISREAD_SHARE = (
-    0.5  # of the routes with another label have a false reading, the others only conclude otherwise
-)
 
 
 def base_rows(
@@ -40,7 +37,7 @@ def base_rows(
     def make(index: int, item: Item) -> dict[str, Any]:
         rng = rng_of("base", seed, split, index)
         n_routes = rng.randint(1, max_routes) if rng.random() < guided_share else 0
-        # Who judges routes has made every check, so that each reading has one to be compared with.
+        # Who judges routes has made every check, as in contrast rows.
         own = _chain(item, rng, is_brief=not n_routes and rng.random() < 0.2)
         judged = [_judged(item, own, rng) for _ in range(n_routes)]
         return chain_row(item, own, [route for route, _ in judged], [verdict for _, verdict in judged])
@@ -53,17 +50,8 @@ def _judged(item: Item, own: Route, rng: random.Random) -> tuple[Route, Verdict]
     route = _chain(item, rng, is_brief=rng.random() < 0.2)
     if rng.random() < SAME_SHARE:
         route = replace(route, steps=(*route.steps[:-1], f"so {own.answer}"), answer=own.answer)
-    if route.answer == own.answer:
-        return route, Verdict(True)
-    wrong = len(route.steps) - 1
-    if rng.random() < MISREAD_SHARE:
-        wrong = rng.randrange(wrong)
-        shown, _, value = route.steps[wrong].rpartition(": ")
-        check = shown.partition(":")[0]
-        misread = rng.choice([other for other in FINDINGS[check] if other != value])
-        steps = (*route.steps[:wrong], f"{shown}: {misread}", *route.steps[wrong + 1 :])
-        route = replace(route, steps=steps)
-    return route, Verdict(False, wrong)
+    same = route.answer == own.answer
+    return route, Verdict(True) if same else Verdict(False, len(route.steps) - 1)
 
 
 def _chain(item: Item, rng: random.Random, is_brief: bool) -> Route:

@@ -214,10 +214,17 @@ def chain_row(
 
 
 def _about(route: Route, verdict: Verdict) -> str:
-    """What the first wrong step of a route is about: the name of its check, `so` for the conclusion, "" if right."""
+    """What leads to the first wrong step: the rule that the route cites, then the check of that step.
+
+    The two together tell which step it is: a rule that does not hold rests on the false finding, and where it only
+    comes too late (a rule before it was missed), the check of the missed rule is the false one. The conclusion itself
+    is called `so`; "" for a right route.
+    """
     if verdict.step is None:
         return ""
-    return re.split("[: ]", route.steps[verdict.step], maxsplit=1)[0]
+    cited = re.search(r"\([^()]*\)$", route.steps[-1])
+    check = re.split("[: ]", route.steps[verdict.step], maxsplit=1)[0]
+    return f"{cited.group()} {check}" if cited else check
 
 
 def rng_of(purpose: str, seed: int, split: str, index: int) -> random.Random:

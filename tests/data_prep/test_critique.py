@@ -10,7 +10,7 @@ RIGHT, WRONG = Verdict(True), Verdict(False)
 
 def test_one_line_a_route() -> None:
     text = render_critique(["5", "6", "7"], [RIGHT, Verdict(False, 2), WRONG], "5", ["", "sum", ""])
-    assert text == "Route 1: 5 / 5: same\nRoute 2: 6 / 5: differs, sum at 3\nRoute 3: 7 / 5: differs"
+    assert text == "Route 1: 5 / 5: same\nRoute 2: 6 / 5: differs, sum: 3\nRoute 3: 7 / 5: differs"
 
 
 def test_the_place_alone_where_its_subject_is_not_known() -> None:

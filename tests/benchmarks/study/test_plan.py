@@ -69,4 +69,4 @@ def test_the_hash_follows_what_decides_a_result_and_nothing_else(tmp_path: Path)
 
 def test_work_goes_tier_by_tier_and_seed_by_seed() -> None:
     work = [(arm.tier, seed) for arm, seed in STUDY.work((2, 1))]
-    assert work == sorted(work) and len(work) == len(set((a.name, s) for a, s in STUDY.work((2, 1))))
+    assert work == sorted(work) and len(work) == len({(a.name, s) for a, s in STUDY.work((2, 1))})

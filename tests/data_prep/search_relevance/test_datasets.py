@@ -142,7 +142,9 @@ def test_the_critique_says_what_the_prompt_shows_and_the_verdicts_follow_from_it
         parsed = parse_response(response, shown)
         blocks = re.split(r"^Route \d\n", prompt.partition("Routes to judge:\n")[2], flags=re.MULTILINE)[1:]
         lines = re.findall(
-            r"^Route (\d): (\w+) / (\w+): (same|differs, (\w+) at (\d))(?: </think>)?$", response, re.MULTILINE
+            r"^Route (\d): (\w+) / (\w+): (same|differs,(?: \([\w ]+\))? (\w+): (\d))(?: </think>)?$",
+            response,
+            re.MULTILINE,
         )
         assert len(blocks) == len(lines) == shown
         for number, (line, block, verdict) in enumerate(
@@ -157,24 +159,6 @@ def test_the_critique_says_what_the_prompt_shows_and_the_verdicts_follow_from_it
                 assert re.search(rf"^{line[5]}\. {line[4]}\b", block, re.MULTILINE)
                 named += 1
     assert named > 50
-
-
-def test_a_base_route_is_wrong_at_the_first_reading_that_differs_or_else_where_it_concludes() -> None:
-    kinds = Counter()
-    for row in BASE.rows:
-        prompt, response = question_of(row), row["messages"][1]["content"]
-        verdicts = parse_response(response, n_shown(row)).verdicts
-        own = set(re.findall(r"^(?:<think> )?\d\. (\w+: .*)$", response, re.MULTILINE))
-        blocks = re.split(r"^Route \d\n", prompt.partition("Routes to judge:\n")[2], flags=re.MULTILINE)[1:]
-        for block, verdict in zip(blocks, verdicts, strict=True):
-            steps = re.findall(r"^\d\. (.*)$", block, re.MULTILINE)
-            off = [i for i, step in enumerate(steps[:-1]) if step not in own and not step.startswith("lock")]
-            assert verdict is not None
-            if not verdict.right and steps[verdict.step or 0].startswith("lock"):
-                continue  # the own chain need not have made this check
-            assert off == ([] if verdict.right or verdict.step == len(steps) - 1 else [verdict.step])
-            kinds["right" if verdict.right else "misread" if off else "concluded"] += 1
-    assert min(kinds[kind] for kind in ("right", "misread", "concluded")) > 0.15 * sum(kinds.values())
 
 
 def test_held_out_combinations_are_in_no_row() -> None:
