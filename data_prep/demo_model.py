@@ -53,6 +53,9 @@ class DemoSize:
     intermediate: int = 288
     vocabulary: int = 1024
     positions: int = 1024
+    rope_theta: float = (
+        1000.0  # 10,000 is for long texts: most of its frequencies say nothing over 200 tokens
+    )
     initializer_range: float = (
         0.06  # 0.02 is for wide models: at this width copying would take 3 times the steps
     )
@@ -84,6 +87,7 @@ def build_demo_model(
         num_attention_heads=size.hidden // 32,
         num_key_value_heads=size.hidden // 32,
         max_position_embeddings=size.positions,
+        rope_parameters={"rope_type": "default", "rope_theta": size.rope_theta},
         initializer_range=size.initializer_range,
         tie_word_embeddings=True,
         bos_token_id=None,
