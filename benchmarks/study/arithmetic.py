@@ -25,7 +25,7 @@ def problem(seed: int, split: str, index: int) -> tuple[str, str, str]:
     return f"What is {high} - {low}?", f"{low} + {high - low}: {high}", str(high - low)
 
 
-def tested_questions(n: int) -> list[dict[str, Any]]:
+def held_out_sums(n: int) -> list[dict[str, Any]]:
     """`n` different questions with uid, question and gold."""
     rows: dict[str, dict[str, Any]] = {}
     index = 0

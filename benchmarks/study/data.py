@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from benchmarks.study.arithmetic import sft_rows, tested_questions
+from benchmarks.study.arithmetic import held_out_sums, sft_rows
 from benchmarks.study.banks import mismatched, positive_only, positives_as_sft
 from benchmarks.study.plan import Study, read_study
 from data_prep.outputs import replacing, write_parquet
@@ -41,7 +41,7 @@ def write_training(study: Study, seed: int, folder: Path) -> None:
     banks = {"train_positive": positive_only(train), "train_mismatched": mismatched(train)}
     for name, rows in banks.items():
         write_parquet(folder / f"{name}.parquet", rows, RL_SCHEMA, config=name, split="train")
-    tested = {row["question"] for row in tested_questions(study.arithmetic_questions)}
+    tested = {row["question"] for row in held_out_sums(study.arithmetic_questions)}
     sums = {name: sft_rows(data.arithmetic, seed, name, tested) for name in ("base", "sft")}
     sft = pq.read_table(folder / "sft.parquet").to_pylist()
     for name, rows in (
@@ -60,7 +60,7 @@ def write_test(study: Study, n: int, folder: Path) -> None:
         query, ad = parse_question(row["question"])
         row["unseen"] = combination(Item(query, ad, decide(query, ad))) in study.data.hold_out
     _write_lines(folder / TEST, rows)
-    _write_lines(folder / ARITHMETIC, tested_questions(study.arithmetic_questions))
+    _write_lines(folder / ARITHMETIC, held_out_sums(study.arithmetic_questions))
 
 
 def _write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

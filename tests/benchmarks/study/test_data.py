@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.study import tasks
-from benchmarks.study.arithmetic import problem, sft_rows, tested_questions
+from benchmarks.study.arithmetic import held_out_sums, problem, sft_rows
 from benchmarks.study.banks import mismatched, positive_only, positives_as_sft
 from benchmarks.study.data import write_test, write_training
 from benchmarks.study.plan import read_study
@@ -49,7 +49,7 @@ def test_positives_become_chains_that_score() -> None:
 
 
 def test_sums_are_right_and_the_tested_ones_are_never_trained_on() -> None:
-    tested = tested_questions(100)
+    tested = held_out_sums(100)
     assert len({row["question"] for row in tested}) == 100
     rows = sft_rows(300, 1, "sft", {row["question"] for row in tested})
     for row in rows:
