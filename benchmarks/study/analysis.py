@@ -53,12 +53,10 @@ def estimate(scores: Sequence[Sequence[float]], samples: int = 10_000, seed: int
     table = np.asarray(scores, dtype=float)
     deviations = _deviations(table, samples, np.random.default_rng(seed))
     mean = float(table.mean())
-    low, high = np.quantile(mean + deviations, (0.025, 0.975))
+    low, high = (float(np.quantile(mean + deviations, q)) for q in (0.025, 0.975))
     beyond = int((np.abs(deviations) >= abs(mean)).sum())
     by_seed = tuple(float(value) for value in table.mean(axis=1))
-    return Estimate(
-        mean, Interval(float(low), float(high)), (beyond + 1) / (samples + 1), len(table), by_seed
-    )
+    return Estimate(mean, Interval(low, high), (beyond + 1) / (samples + 1), len(table), by_seed)
 
 
 def paired(

@@ -38,7 +38,7 @@ def held_out_sums(n: int) -> list[dict[str, Any]]:
 
 def sft_rows(n: int, seed: int, split: str, exclude: Collection[str]) -> list[dict[str, Any]]:
     """`n` rows of `SFT_SCHEMA`, none of them about a question in `exclude`."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     index = 0
     while len(rows) < n:
         question, reasoning, answer = problem(seed, split, index)

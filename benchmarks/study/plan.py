@@ -166,8 +166,8 @@ def read_study(path: Path = STUDY_FILE) -> Study:
         StudyError: a key is unknown or missing, or an arm refers to something that is not there.
     """
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    parts = {"data": Data, "model": Model, "rl": RL, "analysis": Analysis}
-    read = {name: _build(kind, content.pop(name, None), name) for name, kind in parts.items()}
+    parts: dict[str, type[Any]] = {"data": Data, "model": Model, "rl": RL, "analysis": Analysis}
+    read: dict[str, Any] = {name: _build(kind, content.pop(name, None), name) for name, kind in parts.items()}
     arms = {
         name: _build(Arm, {"name": name, **(values or {})}, f"arms.{name}")
         for name, values in content.pop("arms", {}).items()
