@@ -108,15 +108,16 @@ def make_row(layout: Layout, arm: Arm, seed: int, seconds: dict[str, float]) -> 
 def chosen(
     study: Study, tiers: Sequence[int], arms: Sequence[str], seeds: Sequence[int], is_small: bool = False
 ) -> list[tuple[Arm, int]]:
-    """The (arm, seed) pairs that the options name; empty options name all."""
+    """The (arm, seed) pairs that the options name; empty options name all, seeds of the file or others."""
     if is_small:
         return [(study.arms[name], seed) for seed in study.small_seeds for name in study.small_arms]
     if unknown := sorted(set(arms) - set(study.arms)):
         raise SystemExit(f"no arms {', '.join(unknown)}; there are {', '.join(study.arms)}")
     work = study.work(tuple(tiers) or tuple(study.seeds))
-    return [
-        (arm, seed) for arm, seed in work if (not arms or arm.name in arms) and (not seeds or seed in seeds)
-    ]
+    named = [(arm, seed) for arm, seed in work if not arms or arm.name in arms]
+    if not seeds:
+        return named
+    return [(arm, seed) for seed in seeds for arm in {arm.name: arm for arm, _ in named}.values()]
 
 
 def small(study: Study) -> Study:

@@ -170,6 +170,14 @@ def test_what_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         module.main(options(tmp_path, "--list", "--arms", "nobody"))
 
 
+def test_seeds_may_be_others_than_the_studys() -> None:
+    work = module.chosen(STUDY, (), ("sft", "grpo"), (100, 101))
+    assert [(arm.name, seed) for arm, seed in work] == [
+        *(("sft", 100), ("grpo", 100), ("sft", 101), ("grpo", 101))
+    ]
+    assert {arm.tier for arm, _ in module.chosen(STUDY, (2,), (), ())} == {2}
+
+
 def test_arms_that_need_something_are_skipped(faked: Path) -> None:
     module.main(options(faked, "--arms", "harvest"))
     assert not (faked / "rows").exists()
