@@ -14,7 +14,7 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12) and \
     "ReaLM needs Python 3.11 or 3.12, this is %d.%d: give one, make setup PYTHON=..." % sys.version_info[:2])'
 
-.PHONY: help setup setup-gpu quickstart test test-long check bench clean
+.PHONY: help setup setup-gpu quickstart test test-long check bench study study-small clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -55,7 +55,7 @@ check: setup ## lint, format and types
 	$(RUN) -m mypy
 
 test: check ## check, then every test, the real stack last
-	$(RUN) -m pytest -m "not e2e"
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -m "not e2e" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 	$(RUN) -m pytest -m "e2e and not long"
 
 test-long: setup ## end-to-end tests of many minutes each
@@ -63,6 +63,13 @@ test-long: setup ## end-to-end tests of many minutes each
 
 bench: setup ## the benchmarks, each printing ratios of one run
 	for benchmark in benchmarks/bench_*.py; do $(RUN) "$$benchmark"; done
+
+study: setup ## the study, where it stopped: one committed row an arm and seed (hours)
+	$(RUN) -m benchmarks.study.run
+	$(RUN) -m benchmarks.study.report --write
+
+study-small: setup ## two arms of the study, one seed, from nothing (under 40 minutes)
+	$(RUN) -m benchmarks.study.run --small
 
 clean: ## remove the environments, caches and builds; runs and outputs stay
 	rm -rf $(VENV) .venv-gpu dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -27,10 +27,16 @@ BATCH = 16  # rows of a training step
 STRETCH = 20  # batches among which rows of like length are looked for
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 TAGS = ("<think>", "</think>", "<verdicts>", "</verdicts>", "<answer>", "</answer>")
-# Sentences that stand in every prompt are one token each: the demo's compute goes into what differs.
+# Sentences that stand in every prompt are one token each: the demo's compute goes into what differs. So is what marks
+# a place (the head of a route, the number of a step): looking something up there is then one step of attention.
 FIXED_PHRASES = (
-    *(UNGUIDED.strip("\n"), GUIDED.strip("\n"), "Routes to judge:\nRoute 1\n", "\nAnswer:"),
+    *(UNGUIDED.strip("\n"), GUIDED.strip("\n"), "\n\nRoutes to judge:", "\nAnswer:"),
     *("user", "assistant"),
+    *(f"\nRoute {number}" for number in range(1, 5)),
+    *(f"\n{number}." for number in range(1, 10)),
+    *(f"\n{number}:" for number in range(1, 5)),
+    *(f" {number}" for number in range(1, 10)),
+    *(" right", " wrong at", " at", " /", ",", ": differs,"),
 )
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -47,6 +53,9 @@ class DemoSize:
     intermediate: int = 288
     vocabulary: int = 1024
     positions: int = 1024
+    rope_theta: float = (
+        1000.0  # 10,000 is for long texts: most of its frequencies say nothing over 200 tokens
+    )
     initializer_range: float = (
         0.06  # 0.02 is for wide models: at this width copying would take 3 times the steps
     )
@@ -78,6 +87,7 @@ def build_demo_model(
         num_attention_heads=size.hidden // 32,
         num_key_value_heads=size.hidden // 32,
         max_position_embeddings=size.positions,
+        rope_parameters={"rope_type": "default", "rope_theta": size.rope_theta},
         initializer_range=size.initializer_range,
         tie_word_embeddings=True,
         bos_token_id=None,

@@ -8,6 +8,7 @@ them.
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -42,8 +43,9 @@ class Plan:
 
     def checkpoint(self, name: str) -> str:
         """The Hugging Face folder of a trained model: base, sft, rl or grpo."""
-        folders = {"base": ("base",), "sft": ("sft", f"global_step_{SFT_STEPS}", "huggingface")}
-        return self.at(*folders.get(name, (name, "huggingface")))
+        if name == "sft":
+            return sft_model(self.at("sft"), SFT_STEPS)
+        return self.at("base") if name == "base" else self.at(name, "huggingface")
 
     def at(self, *parts: str) -> str:
         """A path inside the run folder."""
@@ -56,20 +58,26 @@ def plan_stages(plan: Plan) -> list[Stage]:
         Stage(
             "data",
             "questions, routes and the program teacher's distilled chains",
-            (*_realm(), "prep", "search-relevance", plan.at("data"), *DATA_SIZES),
+            (*realm_command(), "prep", "search-relevance", plan.at("data"), *DATA_SIZES),
             (plan.run / "data" / "train.parquet", plan.run / "data" / "provenance.json"),
         ),
         Stage(
             "base",
             "a small Qwen2 from nothing: the domain's text and the response grammar, no rules",
             (
-                *(*_realm(), "demo-model", plan.at("data", "base.parquet"), plan.checkpoint("base")),
+                *(*realm_command(), "demo-model", plan.at("data", "base.parquet"), plan.checkpoint("base")),
                 *("--steps", str(BASE_STEPS), "--domain", "search_relevance"),
             ),
             (plan.run / "base" / "config.json",),
-            _environment(),
+            environment(),
         ),
-        _sft(plan),
+        sft_stage(
+            plan.checkpoint("base"),
+            plan.at("data", "sft.parquet"),
+            plan.at("sft"),
+            SFT_STEPS,
+            plan.at("logs"),
+        ),
         _evaluate(plan, "sft"),
         *_rl(plan, "rl", "ReaLM: routes fade from the prompt (verl GRPO, realm_sync)", ()),
         _evaluate(plan, "rl"),
@@ -84,7 +92,7 @@ def plan_stages(plan: Plan) -> list[Stage]:
         Stage(
             "report",
             "curves and tables",
-            (*_realm(), "report", str(plan.run)),
+            (*realm_command(), "report", str(plan.run)),
             (plan.run / "report" / "index.html",),
         )
     )
@@ -126,71 +134,92 @@ def quickstart(
     console.print(f"Report: {plan.run / 'report' / 'index.html'}", highlight=False)
 
 
-def _realm() -> tuple[str, ...]:
+def realm_command() -> tuple[str, ...]:
+    """The command `realm` of this environment."""
     return (sys.executable, "-m", "realm_ext.cli")
 
 
-def _sft(plan: Plan) -> Stage:
+def sft_stage(base: str, train_file: str, out: str, steps: int, logs: str) -> Stage:
+    """verl's SFT trainer from `base`, for `steps` steps; its model is `sft_model(out, steps)`."""
     command = (
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"),
         *("-m", "verl.trainer.sft_trainer", "--config-path", str(find_folder(Folder.CONFIGS))),
         *("--config-name", "realm_quickstart_sft"),
-        f"model.path={plan.checkpoint('base')}",
-        f"data.train_files={plan.at('data', 'sft.parquet')}",
-        f"trainer.total_training_steps={SFT_STEPS}",
-        f"trainer.default_local_dir={plan.at('sft')}",
-        f"hydra.run.dir={plan.at('logs')}",
+        f"model.path={base}",
+        f"data.train_files={train_file}",
+        f"trainer.total_training_steps={steps}",
+        f"trainer.default_local_dir={out}",
+        f"hydra.run.dir={logs}",
     )
     says = "guided distillation, contrast rows included (verl SFT)"
-    return Stage("sft", says, command, (Path(plan.checkpoint("sft")) / "config.json",), _environment())
+    return Stage("sft", says, command, (Path(sft_model(out, steps)) / "config.json",), environment())
 
 
-def _rl(plan: Plan, name: str, says: str, overrides: tuple[str, ...]) -> list[Stage]:
-    """RL from the `sft` checkpoint, then the merge of its last checkpoint into a Hugging Face folder."""
+def sft_model(out: str, steps: int) -> str:
+    """The Hugging Face folder that `sft_stage` writes."""
+    return str(Path(out, f"global_step_{steps}", "huggingface"))
+
+
+def rl_stages(
+    name: str,
+    says: str,
+    *,
+    model: str,
+    train_file: str,
+    val_file: str,
+    steps: int,
+    fade_steps: int,
+    folder: Path,
+    logs: str,
+    overrides: Sequence[str] = (),
+) -> list[Stage]:
+    """RL from `model` by the recipe realm_quickstart, then the merge of its last checkpoint.
+
+    The model is `folder/huggingface`, the metrics are in `folder/tensorboard`.
+    """
     train = (
         *(sys.executable, "-m", "verl.trainer.main_ppo", "--config-path", str(find_folder(Folder.CONFIGS))),
         *("--config-name", "realm_quickstart"),
-        f"actor_rollout_ref.model.path={plan.checkpoint('sft')}",
-        f"data.train_files={plan.at('data', 'train.parquet')}",
-        f"data.val_files={plan.at('data', 'val.parquet')}",
-        f"trainer.total_training_steps={plan.steps}",
-        f"realm.schedule.fade_steps={plan.steps * 3 // 4}",
+        f"actor_rollout_ref.model.path={model}",
+        f"data.train_files={train_file}",
+        f"data.val_files={val_file}",
+        f"trainer.total_training_steps={steps}",
+        f"realm.schedule.fade_steps={fade_steps}",
         f"trainer.experiment_name={name}",
-        f"trainer.default_local_dir={plan.at(name, 'checkpoints')}",
-        f"hydra.run.dir={plan.at('logs')}",
+        f"trainer.default_local_dir={folder / 'checkpoints'}",
+        f"hydra.run.dir={logs}",
         *overrides,
     )
-    last = plan.run / name / "checkpoints" / f"global_step_{plan.steps}" / "actor"
+    last = folder / "checkpoints" / f"global_step_{steps}" / "actor"
     merge = (
         *(sys.executable, "-m", "verl.model_merger", "merge", "--backend", "fsdp"),
-        *("--local_dir", str(last), "--target_dir", plan.checkpoint(name)),
+        *("--local_dir", str(last), "--target_dir", str(folder / "huggingface")),
     )
-    logs = {"TENSORBOARD_DIR": plan.at(name, "tensorboard")}
     return [
-        Stage(name, says, train, (last,), _environment() | logs),
+        Stage(name, says, train, (last,), environment() | {"TENSORBOARD_DIR": str(folder / "tensorboard")}),
         Stage(
             f"merge_{name}",
             "sharded checkpoint to a Hugging Face folder (verl model_merger)",
             merge,
-            (plan.run / name / "huggingface" / "config.json",),
-            _environment(),
+            (folder / "huggingface" / "config.json",),
+            environment(),
         ),
     ]
 
 
-def _evaluate(plan: Plan, name: str) -> Stage:
+def evaluation_stage(name: str, says: str, model: str, tasks: str, include: str, out: Path) -> Stage:
+    """lm_eval with greedy decoding; every response is logged."""
     command = (
         *(sys.executable, "-m", "lm_eval", "run", "--model", "hf"),
-        *("--model_args", f"pretrained={plan.checkpoint(name)},dtype=float32"),
-        *("--tasks", TASKS, "--include_path", str(find_folder(Folder.EVAL_TASKS))),
+        *("--model_args", f"pretrained={model},dtype=float32"),
+        *("--tasks", tasks, "--include_path", include),
         *("--apply_chat_template", "--batch_size", "100", "--device", "cpu"),
-        *("--output_path", plan.at("eval", name), "--log_samples"),
+        *("--output_path", str(out), "--log_samples"),
     )
-    says = f"{name}: lm_eval, with and without routes in the prompt"
-    return Stage(f"eval_{name}", says, command, (plan.run / "eval" / name,), _environment())
+    return Stage(name, says, command, (out,), environment())
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Offline, and one thread a process: OpenMP threads that wait for each other stall where cores are shared."""
     return {
         "HF_HUB_OFFLINE": "1",
@@ -198,3 +227,26 @@ def _environment() -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "RAY_DEDUP_LOGS": "1",
     }
+
+
+def _rl(plan: Plan, name: str, says: str, overrides: tuple[str, ...]) -> list[Stage]:
+    return rl_stages(
+        name,
+        says,
+        model=plan.checkpoint("sft"),
+        train_file=plan.at("data", "train.parquet"),
+        val_file=plan.at("data", "val.parquet"),
+        steps=plan.steps,
+        fade_steps=plan.steps * 3 // 4,
+        folder=plan.run / name,
+        logs=plan.at("logs"),
+        overrides=overrides,
+    )
+
+
+def _evaluate(plan: Plan, name: str) -> Stage:
+    says = f"{name}: lm_eval, with and without routes in the prompt"
+    include = str(find_folder(Folder.EVAL_TASKS))
+    return evaluation_stage(
+        f"eval_{name}", says, plan.checkpoint(name), TASKS, include, plan.run / "eval" / name
+    )

@@ -1,19 +1,30 @@
-"""Fixtures that several test folders share, and the `e2e` mark of everything under tests/e2e."""
+"""Fixtures that several test folders share, the `e2e` mark of everything under tests/e2e, and what runs side by side."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import setuptools  # noqa: F401  (before any test looks for pip: from then on it refuses to load, and vLLM with it)
+from filelock import FileLock
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# Files whose tests wait longest on programs that they start, the longest first: they begin, so that none ends alone.
+SLOW_FILES = ("test_configs.py", "test_packaging.py", "test_docs.py", "test_cpu_platform.py", "test_tasks.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of tests/e2e, so that none of them can forget to."""
+    """Mark the tests of tests/e2e, so that none of them can forget to; the slow files begin."""
     for item in items:
         if (REPOSITORY / "tests" / "e2e") in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+    items.sort(key=lambda item: _rank(item.path.name))
+
+
+def _rank(name: str) -> int:
+    return SLOW_FILES.index(name) if name in SLOW_FILES else len(SLOW_FILES)
 
 
 @pytest.fixture(scope="session")
@@ -26,33 +37,47 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout, built through the sdist, so that what the sdist lacks shows."""
-    work = tmp_path_factory.mktemp("wheel")
-    hatchling = [sys.executable, "-m", "hatchling", "build", "-d", str(work)]
-    subprocess.run([*hatchling, "-t", "sdist"], cwd=REPOSITORY, check=True, timeout=120)
-    (sdist,) = work.glob("*.tar.gz")
-    subprocess.run(["tar", "-xzf", sdist.name], cwd=work, check=True, timeout=60)
-    unpacked = work / sdist.name.removesuffix(".tar.gz")
-    subprocess.run([*hatchling, "-t", "wheel"], cwd=unpacked, check=True, timeout=120)
-    (built,) = work.glob("*.whl")
-    return built
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `dist` (wheel and sdist) and `site` (the wheel installed), made once for all workers of xdist."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    made = folder / "built"
+    with FileLock(folder / "built.lock"):
+        if not made.exists():
+            partial = folder / "built.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            _build(partial / "dist")
+            _install(partial)
+            partial.rename(made)
+    return made
 
 
 @pytest.fixture(scope="session")
-def installed_wheel(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(built: Path) -> Path:
+    """The wheel of this checkout, built through the sdist, so that what the sdist lacks shows."""
+    (found,) = (built / "dist").glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="session")
+def installed_wheel(built: Path) -> Path:
     """A folder with the installed wheel: put it into PYTHONPATH to run as a user without a checkout."""
-    target = tmp_path_factory.mktemp("site")
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-        "--target",
-        str(target),
-    ]
-    subprocess.run([*pip, str(wheel)], check=True, timeout=120)
-    return target
+    return built / "site"
+
+
+def _build(dist: Path) -> None:
+    hatchling = [sys.executable, "-m", "hatchling", "build", "-d", str(dist)]
+    subprocess.run([*hatchling, "-t", "sdist"], cwd=REPOSITORY, check=True, timeout=120)
+    (sdist,) = dist.glob("*.tar.gz")
+    subprocess.run(["tar", "-xzf", sdist.name], cwd=dist, check=True, timeout=60)
+    unpacked = dist / sdist.name.removesuffix(".tar.gz")
+    subprocess.run([*hatchling, "-t", "wheel"], cwd=unpacked, check=True, timeout=120)
+
+
+def _install(folder: Path) -> None:
+    (wheel_file,) = (folder / "dist").glob("*.whl")
+    options = ["--quiet", "--no-deps", "--no-index", "--target", str(folder / "site")]
+    pip = [sys.executable, "-m", "pip", "install", *options, str(wheel_file)]
+    subprocess.run(pip, check=True, timeout=120)

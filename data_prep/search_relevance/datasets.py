@@ -1,22 +1,24 @@
-"""The data sets of `search_relevance`: RL and validation rows, distilled SFT rows, rows for a `base` model.
+"""The data sets of `search_relevance`: RL and validation rows, and distilled SFT rows; for `base` rows see `base`.
 
 Serves design.md, sections Data and Guided CoT distillation (teacher `program`). A row depends on (seed,
 split, index) and the options alone. Each function takes the questions of other splits and leaves them out.
 """
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from data_prep.critique import render_critique
 from data_prep.schema import content_uid, rl_row, sft_row
 from data_prep.search_relevance.expert import cited_rules, right_route, with_names
-from data_prep.search_relevance.generator import READING_SHARES, RULE_SHARES, Item, make_item
+from data_prep.search_relevance.generator import RULE_SHARES, Item, combination, make_item
 from data_prep.search_relevance.route_sets import compose_routes
 from realm_ext.prompt import render_messages
 from reward_fns.domains.search_relevance import DOMAIN
-from reward_fns.domains.search_relevance.engine import LABELS, Decision, Finding, decide, observe
+from reward_fns.domains.search_relevance.engine import decide
 from reward_fns.domains.search_relevance.question import parse_question
 from reward_fns.response import Verdict, render_response
 from reward_fns.routes import Route
@@ -61,8 +63,11 @@ def make_rows(
     exclude: Collection[str] = (),
     on_row: Callable[[], object] | None = None,
     shares: Mapping[str, int] = RULE_SHARES,
+    hold_out: Collection[str] = (),
 ) -> Batch:
     """The first `n` rows that `make(index, item)` gives for new questions; a text is a reason to drop.
+
+    Questions in `exclude` and those on which a combination of rules in `hold_out` speaks are left out.
 
     Raises:
         ValueError: the split has not that many different questions.
@@ -77,6 +82,9 @@ def make_rows(
         question = item.question
         if question in exclude or question in questions:
             dropped["question of another split" if question in exclude else "question repeated"] += 1
+            continue
+        if hold_out and combination(item) in hold_out:
+            dropped["rule combination held out"] += 1
             continue
         made = make(index, item)
         if isinstance(made, str):
@@ -103,6 +111,7 @@ def rl_rows(
     *,
     exclude: Collection[str] = (),
     on_row: Callable[[], object] | None = None,
+    hold_out: Collection[str] = (),
 ) -> Batch:
     """`n` rows of `RL_SCHEMA` with `k` routes each; `regime` null for training."""
 
@@ -113,11 +122,11 @@ def rl_rows(
             domain=DOMAIN.name,
             index=index,
             split=split,
-            routes=compose_routes(item, k, _rng("routes", seed, split, index)),
+            routes=compose_routes(item, k, rng_of("routes", seed, split, index)),
             regime=regime,
         )
 
-    return make_rows(n, seed, split, make, exclude, on_row)
+    return make_rows(n, seed, split, make, exclude, on_row, hold_out=hold_out)
 
 
 def distil(
@@ -128,41 +137,15 @@ def distil(
     *,
     exclude: Collection[str] = (),
     on_row: Callable[[], object] | None = None,
+    hold_out: Collection[str] = (),
 ) -> Batch:
     """`n` rows of `SFT_SCHEMA`: the program teacher's chains under the rules, rules removed afterwards."""
     chosen = options or DistilOptions()
-    return make_rows(
-        n, seed, split, lambda i, item: _distilled(item, chosen, seed, split, i), exclude, on_row
-    )
 
+    def make(index: int, item: Item) -> dict[str, Any] | str:
+        return _distilled(item, chosen, seed, split, index)
 
-def base_rows(
-    n: int,
-    seed: int,
-    split: str = "base",
-    max_routes: int = 4,
-    guided_share: float = 0.25,
-    *,
-    exclude: Collection[str] = (),
-    on_row: Callable[[], object] | None = None,
-) -> Batch:
-    """`n` rows of `SFT_SCHEMA` that teach the grammar, the catalogue and how to read a question, but not one rule.
-
-    Each check is read truly; every verdict and every label is drawn at random, in the routes too, and which
-    checks matter, in which order and when to stop is left open.
-    """
-
-    def make(index: int, item: Item) -> dict[str, Any]:
-        rng = _rng("base", seed, split, index)
-        n_routes = rng.randint(1, max_routes) if rng.random() < guided_share else 0
-        routes = [_unruled(item, rng) for _ in range(n_routes)]
-        verdicts = [
-            Verdict(True) if rng.random() < 0.5 else Verdict(False, rng.randrange(len(r.steps)))
-            for r in routes
-        ]
-        return _sft(item, _unruled(item, rng), routes, verdicts)
-
-    return make_rows(n, seed, split, make, exclude, on_row, READING_SHARES)
+    return make_rows(n, seed, split, make, exclude, on_row, hold_out=hold_out)
 
 
 def teach(question: str, style: str) -> Route:
@@ -191,7 +174,7 @@ def rules_text() -> str:
 
 
 def _distilled(item: Item, options: DistilOptions, seed: int, split: str, index: int) -> dict[str, Any] | str:
-    rng = _rng("distil", seed, split, index)
+    rng = rng_of("distil", seed, split, index)
     brief = rng.random() < options.brief_share
     contrast = rng.random() < options.contrast_share
     # Who judges routes has made every check; a bare question is often answered in haste.
@@ -206,50 +189,44 @@ def _distilled(item: Item, options: DistilOptions, seed: int, split: str, index:
         composed = compose_routes(item, options.max_routes, rng)
         routes = rng.sample(composed, rng.choice((len(composed), rng.randint(1, len(composed)))))
     verdicts = [Verdict(r.label, None if r.label else r.first_error) for r in routes]
-    return _sft(item, with_names(chain), routes, verdicts, rules_text() + "\n" if keep_rules else "")
+    return chain_row(item, with_names(chain), routes, verdicts, rules_text() + "\n" if keep_rules else "")
 
 
-def _sft(
+def chain_row(
     item: Item, chain: Route, routes: Sequence[Route], verdicts: Sequence[Verdict], before: str = ""
 ) -> dict[str, Any]:
-    """A chain as an SFT row, in the prompt and the grammar of RL and evaluation; haste does not number its steps."""
-    think = "\n".join(
-        step if chain.source.endswith("brief") else f"{number}. {step}"
-        for number, step in enumerate(chain.steps, start=1)
-    )
+    """A chain, and the critique of the routes shown, as an SFT row in the prompt and grammar of RL and evaluation.
+
+    Haste does not number its steps.
+    """
+    numbered = not chain.source.endswith("brief")
+    lines = [f"{n}. {step}" if numbered else step for n, step in enumerate(chain.steps, start=1)]
+    if routes:
+        wheres = [_about(r, v) for r, v in zip(routes, verdicts, strict=True)]
+        lines.append(render_critique([r.answer for r in routes], verdicts, chain.answer, wheres))
     return sft_row(
         render_messages([{"role": "user", "content": before + item.question}], routes),
-        render_response(think, verdicts, chain.answer),
+        render_response("\n".join(lines), verdicts, chain.answer),
         source=chain.source,
         kind="contrast" if routes else "chain",
         uid=content_uid(item.question, item.decision.label),
     )
 
 
-def _unruled(item: Item, rng: random.Random) -> Route:
-    """A chain by someone who can read and knows the catalogue, but no rule: some readings in order, any label."""
-    query = item.query
-    checks = ["region", "category", "type"]
-    checks += ["lock"] if query.brand and rng.random() < 0.3 else []
-    checks += ["price"] if query.limit is not None else []
-    checks += ["colour"] if query.colour else []
-    checks += ["brand"] if query.brand else []
-    checks += ["condition"] if query.new else []
-    readings = [Finding(check, _read(item, check)) for check in checks]
-    brief = rng.random() < 0.2
-    chosen = [rng.choice(readings)] if brief else readings
-    label = rng.choice(LABELS)
-    read = right_route(replace(item, decision=Decision(label, "", tuple(chosen))), "full")
-    return Route(
-        (*read.steps[: len(chosen)], f"so {label}"), label, label == item.decision.label, None, None, "base"
-    )
+def _about(route: Route, verdict: Verdict) -> str:
+    """What leads to the first wrong step: the rule that the route cites, then the check of that step.
+
+    The two together tell which step it is: a rule that does not hold rests on the false finding, and where it only
+    comes too late (a rule before it was missed), the check of the missed rule is the false one. The conclusion itself
+    is called `so`; "" for a right route.
+    """
+    if verdict.step is None:
+        return ""
+    cited = re.search(r"\([^()]*\)$", route.steps[-1])
+    check = re.split("[: ]", route.steps[verdict.step], maxsplit=1)[0]
+    return f"{cited.group()} {check}" if cited else check
 
 
-def _read(item: Item, check: str) -> str:
-    """What the catalogue and the question say of one check; that colour can be the product is a rule (R6)."""
-    found = observe(item.query, item.ad, check)
-    return "differs" if found == "functional" else found
-
-
-def _rng(purpose: str, seed: int, split: str, index: int) -> random.Random:
+def rng_of(purpose: str, seed: int, split: str, index: int) -> random.Random:
+    """The draws of one row for one purpose."""
     return random.Random(f"search_relevance/{purpose}/{seed}/{split}/{index}")

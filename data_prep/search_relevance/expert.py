@@ -13,14 +13,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from data_prep.search_relevance.generator import Item
+from data_prep.search_relevance.generator import FULL_MATCH, Item
 from reward_fns.domains.search_relevance import DOMAIN
 from reward_fns.domains.search_relevance.catalog import FAMILY_OF
 from reward_fns.domains.search_relevance.engine import FINDINGS, Ad, Finding, Query, conclude, observe, walk
 from reward_fns.routes import Route
 
 STYLES = ("full", "brief")
-FULL_MATCH = "R12"
 _CITATION = re.compile(r"\[(R\d+)\]")
 
 

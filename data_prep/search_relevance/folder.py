@@ -1,10 +1,10 @@
 """The whole `search_relevance` data folder: every split written, with its card and provenance.
 
 Serves design.md, section Data. Splits share no question: each leaves out the questions of those made before
-it. The bundled test set comes first, whatever the seed, then validation.
+it. What is reserved for tests comes first, whatever the seed, then validation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -19,15 +19,9 @@ from data_prep.outputs import (
     write_parquet,
 )
 from data_prep.schema import REGIMES, RL_SCHEMA, SFT_SCHEMA
-from data_prep.search_relevance.datasets import (
-    Batch,
-    DistilOptions,
-    base_rows,
-    distil,
-    make_rows,
-    rl_rows,
-)
-from data_prep.search_relevance.test_set import TEST_ROWS, TEST_SEED, TEST_SPLIT
+from data_prep.search_relevance.base import base_rows
+from data_prep.search_relevance.datasets import Batch, DistilOptions, distil, make_rows, rl_rows
+from data_prep.search_relevance.test_set import RESERVED_ROWS, TEST_ROWS, TEST_SEED, TEST_SPLIT
 from realm_ext.prompt import GUIDED, UNGUIDED, render_routes
 
 CARD = Card(
@@ -36,7 +30,7 @@ CARD = Card(
         "Generated shopping queries and ads with one of four labels (Exact, Substitute, Complement, "
         "Irrelevant) under a written rule book. `rl` rows carry a bank of right and wrong routes with known "
         "first errors; `sft` rows are chains of the program teacher with the rules removed, some of them "
-        "contrast rows; `base` rows teach the response grammar only. No question is in two splits."
+        "contrast rows; `base` rows teach the response grammar, reading and comparing only. No question is in two splits."
     ),
     licence="apache-2.0",
     tags=("search-relevance", "synthetic", "reasoning"),
@@ -78,12 +72,14 @@ def write_folder(
     routes: int,
     options: DistilOptions,
     started: Callable[[str, int], Callable[[], object]],
+    hold_out: Collection[str] = (),
 ) -> Written:
     """Make and write all splits.
 
     Args:
         routes: routes in the bank of each RL row.
         started: called with each split's name and number of rows; gives what to call after each row.
+        hold_out: combinations of rules (`generator.combination`) that no row has.
 
     Raises:
         ValueError: a split has fewer different questions than asked for.
@@ -92,14 +88,18 @@ def write_folder(
     dropped: dict[str, int] = {}
 
     def made(split: str, n: int, make: Callable[..., Batch], *args: object) -> Batch:
-        batch = make(n, seed, *args, exclude=taken, on_row=started(split, n))
+        batch = make(n, seed, *args, exclude=taken, on_row=started(split, n), hold_out=hold_out)
         kept[split] = len(batch.rows)
         dropped.update({f"{split}: {reason}": count for reason, count in batch.dropped.items()})
         return batch
 
     start_folder(folder)
     test = make_rows(
-        TEST_ROWS, TEST_SEED, TEST_SPLIT, lambda index, item: {}, on_row=started(TEST_SPLIT, TEST_ROWS)
+        RESERVED_ROWS,
+        TEST_SEED,
+        TEST_SPLIT,
+        lambda index, item: {},
+        on_row=started(TEST_SPLIT, RESERVED_ROWS),
     )
     taken = set(test.questions)
     val = [made(f"val {regime}", sizes.val, rl_rows, "val", routes, regime) for regime in REGIMES]
@@ -132,6 +132,7 @@ def write_folder(
             "brief_share": options.brief_share,
             "contrast_share": options.contrast_share,
             "keep_rules": options.keep_rules,
+            **({"hold_out": sorted(hold_out)} if hold_out else {}),
         },
         inputs={"rules.yaml": hash_text(rules)},
         kept=kept,
@@ -139,7 +140,12 @@ def write_folder(
         files=written,
         seed=seed,
         teacher={"kind": "program", "styles": ["brief", "full"], "tokens": 0, "cost": 0},
-        notes=(f"The {TEST_ROWS} questions of the bundled test set are in none of these files.",),
+        notes=(
+            (
+                f"The {TEST_ROWS} questions of the bundled test set and the {RESERVED_ROWS - TEST_ROWS} that follow "
+                "them in its split are in none of these files."
+            ),
+        ),
         prompt_version=hash_text(UNGUIDED, render_routes([]), GUIDED)[:16],
     )
     finish_folder(folder, CARD, provenance)

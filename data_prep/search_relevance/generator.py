@@ -19,7 +19,7 @@ from reward_fns.domains.search_relevance.catalog import (
     REGIONS,
     Family,
 )
-from reward_fns.domains.search_relevance.engine import Ad, Decision, Query, decide
+from reward_fns.domains.search_relevance.engine import Ad, Decision, Query, conclude, decide
 from reward_fns.domains.search_relevance.question import render_question
 
 # How often each rule decides a question, in percent.
@@ -39,6 +39,7 @@ RULE_SHARES: dict[str, int] = {
 }
 # The same for text to learn reading from: kinds of product pairs and regions come about equally often.
 READING_SHARES: dict[str, int] = RULE_SHARES | {"R1": 20, "R2": 25, "R4": 12, "R11": 30, "R12": 8}
+FULL_MATCH = "R12"
 LONG_TAIL = frozenset({"R3", "R5", "R6", "R9", "R10"})
 _MAX_DRAWS = 10_000
 
@@ -67,6 +68,12 @@ def make_item(seed: int, split: str, index: int, shares: Mapping[str, int] = RUL
         if decision.rule == rule:
             return Item(query, ad, decision)
     raise RuntimeError(f"no question for rule {rule} in {_MAX_DRAWS} draws: RULE_SHARES and _draw disagree")
+
+
+def combination(item: Item) -> str:
+    """The rules that have something to say on a question, the deciding one included: `R7+R10`; `R12` for none."""
+    speaking = {conclude([finding])[0] for finding in item.decision.findings} - {FULL_MATCH}
+    return "+".join(sorted(speaking, key=lambda rule: int(rule[1:]))) or FULL_MATCH
 
 
 def _draw(rng: random.Random, rule: str) -> tuple[Query, Ad]:

@@ -22,5 +22,6 @@ PHRASES: tuple[str, ...] = (
     ", condition",
     *(f" ({rule.name})" for rule in DOMAIN.rules),
     *(f" {price}" for price in PRICES),  # Qwen's tokenizer splits every number into digits
+    *(f" {check}:" for check in FINDINGS),
     *sorted({f": {value}" for values in FINDINGS.values() for value in values}),
 )

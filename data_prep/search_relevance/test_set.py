@@ -20,6 +20,7 @@ from reward_fns.routes import route_to_mapping
 TEST_SPLIT = "test"
 TEST_SEED = 0
 TEST_ROWS = 1_000
+RESERVED_ROWS = 2_000  # of this split, in no training or validation file: larger studies test on all of them
 ROUTES_SHOWN = 3
 
 

@@ -1,9 +1,11 @@
 """The CPU platform: chosen without an accelerator, inert with one, and what its patches cure."""
 
+import json
 import os
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +22,112 @@ from realm_ext.patches import padded_groups
 cpu_only = pytest.mark.skipif(accelerator.accelerator_present(), reason="this machine has an accelerator")
 
 
-def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `code` in a new Python, in a clean environment apart from `environment`."""
+# Scenarios, each in a Python of its own that has not imported verl yet: code and environment.
+SCENARIOS: dict[str, tuple[str, dict[str, str]]] = {
+    "imports": (
+        (
+            "import sys, verl; from verl.plugin.platform import get_platform as g; print(type(g()).__name__);"
+            "print('verl.trainer.ppo.v1' in sys.modules, 'vllm' in sys.modules)"
+        ),
+        {},
+    ),
+    "another platform": (
+        "import verl, torch.distributed as d; print(d.init_process_group.__module__)",
+        {"VERL_PLATFORM": "nvidia"},
+    ),
+    "registrations": (
+        (
+            "from verl.trainer.ppo.v1 import get_trainer_cls; print(get_trainer_cls('realm_sync').__name__);"
+            "from verl.trainer.ppo.core_algos import get_adv_estimator_fn as f; print(f('realm_grpo').__name__);"
+            "from verl.experimental.agent_loop.agent_loop import _agent_loop_registry as r; print('realm' in r)"
+        ),
+        {},
+    ),
+    "another version": (
+        (
+            "import importlib.metadata as m; real = m.version;"
+            "m.version = lambda name: '9.9.9' if name == 'verl' else real(name);"
+            "import verl; print(verl.__version__)"
+        ),
+        {},
+    ),
+    "broken plugin": (
+        "import sys; sys.modules['realm_ext.cpu_platform'] = None; import verl; print(verl.__version__)",
+        {},
+    ),
+    "process group": (
+        (
+            "import verl; from verl.utils.distributed import initialize_global_process_group_ray as start;"
+            "import os, sys, torch.distributed as d; os.environ['DIST_INIT_METHOD'] = f'file://{sys.argv[2]}/store';"
+            "start(); print(d.get_backend_config())"
+        ),
+        {"RANK": "0", "WORLD_SIZE": "1"},
+    ),
+    "linear weight": (
+        (
+            "import verl, torch; from vllm.model_executor.layers import utils;"
+            "layer = torch.nn.Linear(64, 32, bias=False).requires_grad_(False); x = torch.randn(5, 64)\n"
+            "for value in (1, 2):\n"
+            "    layer.weight.data.normal_(); utils.dispatch_cpu_unquantized_gemm(layer, remove_weight=True)\n"
+            "    assert layer.weight.shape == (32, 64), layer.weight.shape\n"
+            "    assert torch.allclose(layer.cpu_linear(x, layer.weight, None), layer(x), atol=1e-5)\n"
+            "print('same')"
+        ),
+        {},
+    ),
+}
+# Imports what costs most once (none of it loads verl or vllm), then forks a child for each scenario.
+RUN_ALL = """
+import json, os, sys, traceback
+import ray, tensordict, torch, transformers
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+assert not {"verl", "vllm"} & set(sys.modules)
+for number, (code, environment) in enumerate(json.loads(sys.argv[1])):
+    if (child := os.fork()) == 0:
+        for stream, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{sys.argv[2]}/{number}.{name}", os.O_WRONLY | os.O_CREAT), stream)
+        os.environ.update(environment)
+        try:
+            exec(code, {})
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        finally:
+            sys.stdout.flush(), sys.stderr.flush()
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a scenario ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def scenarios(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
+    """Every scenario, run once, in an environment without verl's variables."""
+    folder = tmp_path_factory.mktemp("scenarios")
     kept = {k: v for k, v in os.environ.items() if not k.startswith("VERL_")}
-    return subprocess.run(
-        [sys.executable, "-c", code],
+    work = json.dumps(list(SCENARIOS.values()))
+    ran = subprocess.run(
+        [sys.executable, "-c", RUN_ALL, work, str(folder)],
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
-        env={**kept, **environment},
+        timeout=280,
+        env=kept,
     )
+    codes = [int(line) for line in ran.stdout.split()]
+    assert len(codes) == len(SCENARIOS), ran.stderr
+    return {
+        name: Done(code, *((folder / f"{number}.{end}").read_text() for end in ("out", "err")))
+        for number, (name, code) in enumerate(zip(SCENARIOS, codes, strict=True))
+    }
 
 
 class Machine:
@@ -88,48 +185,33 @@ def test_environment_decides_as_it_does_in_verl(machine: Machine, monkeypatch: p
 
 
 @cpu_only
-def test_verl_picks_it_and_only_imports_what_it_must() -> None:
-    done = run(
-        "import sys, verl; from verl.plugin.platform import get_platform as g; print(type(g()).__name__);"
-        "print('verl.trainer.ppo.v1' in sys.modules, 'vllm' in sys.modules)"
-    )
+def test_verl_picks_it_and_only_imports_what_it_must(scenarios: dict[str, Done]) -> None:
+    done = scenarios["imports"]
     assert done.stdout.split() == ["PlatformCpu", "False", "False"], done.stderr
     assert "[realm]" not in done.stderr
 
 
-def test_no_patch_when_another_platform_is_forced() -> None:
-    done = run(
-        "import verl, torch.distributed as d; print(d.init_process_group.__module__)", VERL_PLATFORM="nvidia"
-    )
+def test_no_patch_when_another_platform_is_forced(scenarios: dict[str, Done]) -> None:
+    done = scenarios["another platform"]
     assert done.stdout.strip() == "torch.distributed.distributed_c10d", done.stderr
 
 
-def test_registrations_happen_when_verl_needs_them() -> None:
-    done = run(
-        "from verl.trainer.ppo.v1 import get_trainer_cls; print(get_trainer_cls('realm_sync').__name__);"
-        "from verl.trainer.ppo.core_algos import get_adv_estimator_fn as f; print(f('realm_grpo').__name__);"
-        "from verl.experimental.agent_loop.agent_loop import _agent_loop_registry as r; print('realm' in r)"
-    )
+def test_registrations_happen_when_verl_needs_them(scenarios: dict[str, Done]) -> None:
+    done = scenarios["registrations"]
     assert done.returncode == 0, done.stderr
     assert "[realm]" not in done.stderr and done.stdout.split()[-1] == "True"
 
 
-def test_another_version_is_one_readable_line_and_verl_still_imports() -> None:
-    done = run(
-        "import importlib.metadata as m; real = m.version;"
-        "m.version = lambda name: '9.9.9' if name == 'verl' else real(name);"
-        "import verl; print(verl.__version__)"
-    )
+def test_another_version_is_one_readable_line_and_verl_still_imports(scenarios: dict[str, Done]) -> None:
+    done = scenarios["another version"]
     assert done.returncode == 0 and done.stdout.strip()
     said = [line for line in done.stderr.splitlines() if "[realm]" in line]
     assert len(said) == 1 and "verl 9.9.9 is installed, 0.9.1 is expected" in said[0]
     assert "Traceback" not in done.stderr
 
 
-def test_a_plugin_that_breaks_says_why_and_verl_still_imports() -> None:
-    done = run(
-        "import sys; sys.modules['realm_ext.cpu_platform'] = None; import verl; print(verl.__version__)",
-    )
+def test_a_plugin_that_breaks_says_why_and_verl_still_imports(scenarios: dict[str, Done]) -> None:
+    done = scenarios["broken plugin"]
     assert done.returncode == 0 and done.stdout.strip()
     assert "[realm] the realm plugin failed" in done.stderr and "realm_ext.cpu_platform" in done.stderr
 
@@ -192,12 +274,8 @@ def test_device_module_has_what_verl_calls() -> None:
 
 
 @cpu_only
-def test_process_group_with_verls_backend_string(tmp_path: Path) -> None:
-    done = run(
-        "import verl; from verl.utils.distributed import initialize_global_process_group_ray as start;"
-        "import torch.distributed as d; start(); print(d.get_backend_config())",
-        RANK="0", WORLD_SIZE="1", DIST_INIT_METHOD=f"file://{tmp_path / 'store'}",
-    )  # fmt: skip
+def test_process_group_with_verls_backend_string(scenarios: dict[str, Done]) -> None:
+    done = scenarios["process group"]
     assert done.stdout.strip() == "cpu:gloo", done.stderr
 
 
@@ -255,18 +333,9 @@ def test_weights_cross_shared_memory_twice_though_the_receiver_keeps_them(tmp_pa
 
 
 @cpu_only
-def test_vllm_keeps_a_linear_weight_that_can_be_loaded_again() -> None:
+def test_vllm_keeps_a_linear_weight_that_can_be_loaded_again(scenarios: dict[str, Done]) -> None:
     pytest.importorskip("vllm")
-    code = (
-        "import verl, torch; from vllm.model_executor.layers import utils;"
-        "layer = torch.nn.Linear(64, 32, bias=False).requires_grad_(False); x = torch.randn(5, 64)\n"
-        "for value in (1, 2):\n"
-        "    layer.weight.data.normal_(); utils.dispatch_cpu_unquantized_gemm(layer, remove_weight=True)\n"
-        "    assert layer.weight.shape == (32, 64), layer.weight.shape\n"
-        "    assert torch.allclose(layer.cpu_linear(x, layer.weight, None), layer(x), atol=1e-5)\n"
-        "print('same')"
-    )
-    done = run(code)
+    done = scenarios["linear weight"]
     assert done.stdout.strip().endswith("same"), done.stderr
 
 

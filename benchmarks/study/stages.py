@@ -1,0 +1,155 @@
+"""The commands of the study: what every arm shares, and what one (arm, seed) adds. All real: verl, vLLM, lm-eval.
+
+Serves docs/study_plan.md. Each chain has its own folder and its own record (`realm_ext.stages`), so a killed study goes
+on at the stage where it stopped. The folder of everything shared carries the hash of its settings.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.study.plan import Arm, Study
+from benchmarks.study.tasks import FOLDER, VARIABLE
+from realm_ext.quickstart import environment, evaluation_stage, realm_command, rl_stages, sft_model, sft_stage
+from realm_ext.stages import Stage
+
+TASKS = "study_unguided,study_guided,study_arithmetic"
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Stages that run in order, and the folder that keeps their record and logs."""
+
+    folder: Path
+    stages: list[Stage]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the study's files go: `root` for what its settings decide, a folder for each seed and arm below it."""
+
+    study_file: Path
+    study: Study
+    runs: Path
+
+    @property
+    def root(self) -> Path:
+        return self.runs / self.study.shared_hash()
+
+    @property
+    def test(self) -> Path:
+        return self.root / "test"
+
+    @property
+    def base(self) -> Path:
+        return self.root / "base"
+
+    def seed(self, seed: int) -> Path:
+        return self.root / f"seed{seed}"
+
+    def data(self, seed: int) -> Path:
+        return self.seed(seed) / "data"
+
+    def arm(self, arm: Arm, seed: int) -> Path:
+        return self.seed(seed) / f"{arm.name}-{self.study.config_hash(arm)}"
+
+    def start_steps(self, start: str) -> int:
+        return self.study.model.positives_steps if start == "positives" else self.study.model.sft_steps
+
+    def start_model(self, start: str, seed: int) -> str:
+        """The checkpoint that an arm begins with."""
+        if start == "base":
+            return str(self.base / "model")
+        return sft_model(str(self.seed(seed) / start / "checkpoints"), self.start_steps(start))
+
+    def model(self, arm: Arm, seed: int) -> str:
+        """The checkpoint that is measured."""
+        return str(self.arm(arm, seed) / "huggingface") if arm.train else self.start_model(arm.start, seed)
+
+
+def chains(layout: Layout, arm: Arm, seed: int) -> list[Chain]:
+    """All that an (arm, seed) needs, what other arms share first."""
+    found = [_test(layout)]
+    if arm.vote:
+        return found
+    found += [_data(layout, 0), _base(layout), *([_data(layout, seed)] if seed else [])]
+    if arm.start != "base":
+        found.append(_start(layout, arm.start, seed))
+    return [*found, _arm(layout, arm, seed)]
+
+
+def _test(layout: Layout) -> Chain:
+    command = (
+        *(sys.executable, "-m", "benchmarks.study.data", "test"),
+        *(str(layout.study_file), str(layout.study.test_questions), str(layout.test)),
+    )
+    says = "the fixed test questions"
+    return Chain(layout.test, [Stage("test", says, command, (layout.test / "test.jsonl",))])
+
+
+def _data(layout: Layout, seed: int) -> Chain:
+    folder = layout.data(seed)
+    command = (
+        *(sys.executable, "-m", "benchmarks.study.data", "train"),
+        *(str(layout.study_file), str(seed), str(folder)),
+    )
+    return Chain(folder, [Stage("data", f"data and banks of seed {seed}", command, (folder / "done",))])
+
+
+def _base(layout: Layout) -> Chain:
+    """One `base` for all seeds, from the data of seed 0: the model that everybody starts from."""
+    model, out = layout.study.model, layout.base / "model"
+    command = (
+        *(*realm_command(), "demo-model", str(layout.data(0) / "base.parquet"), str(out)),
+        *("--steps", str(model.base_steps), "--domain", "search_relevance"),
+        *("--hidden", str(model.hidden), "--layers", str(model.layers)),
+    )
+    says = "the demo model: text, grammar, arithmetic; no rule"
+    return Chain(layout.base, [Stage("base", says, command, (out / "config.json",), environment())])
+
+
+def _start(layout: Layout, start: str, seed: int) -> Chain:
+    folder = layout.seed(seed) / start
+    name = "sft_positives" if start == "positives" else "sft"
+    stage = sft_stage(
+        str(layout.base / "model"),
+        str(layout.data(seed) / f"{name}.parquet"),
+        str(folder / "checkpoints"),
+        layout.start_steps(start),
+        str(folder / "logs"),
+    )
+    return Chain(folder, [stage])
+
+
+def _arm(layout: Layout, arm: Arm, seed: int) -> Chain:
+    folder, rl = layout.arm(arm, seed), layout.study.rl
+    stages: list[Stage] = []
+    if arm.train:
+        bank = "train" if arm.bank == "all" else f"train_{arm.bank}"
+        steps = arm.steps or rl.steps
+        stages = rl_stages(
+            "rl",
+            f"{arm.name}, seed {seed}: {arm.says}",
+            model=layout.start_model(arm.start, seed),
+            train_file=str(layout.data(seed) / f"{bank}.parquet"),
+            val_file=str(layout.data(seed) / "val.parquet"),
+            steps=steps,
+            fade_steps=round(rl.fade_steps * steps / rl.steps),
+            folder=folder,
+            logs=str(folder / "logs"),
+            overrides=(
+                f"data.train_batch_size={rl.questions}",
+                f"actor_rollout_ref.actor.ppo_mini_batch_size={rl.questions}",
+                f"actor_rollout_ref.rollout.n={rl.rollouts}",
+                f"data.seed={seed}",
+                f"realm.seed={seed}",
+                f"realm.max_routes={layout.study.data.routes}",
+                *rl.overrides,
+                *arm.overrides,
+            ),
+        )
+    out = folder / "eval"
+    test = evaluation_stage("eval", "lm_eval on the test", layout.model(arm, seed), TASKS, str(FOLDER), out)
+    variables = {**test.environment, VARIABLE: str(layout.test)}
+    stages.append(Stage(test.name, test.says, test.command, test.outputs, variables))
+    return Chain(folder, stages)

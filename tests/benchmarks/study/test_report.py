@@ -1,0 +1,99 @@
+"""The section of docs/results.md from made-up rows: what is compared, chosen on dev, corrected and said to be missed."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.study.plan import read_study
+from benchmarks.study.report import BEGIN, END, collect, comparator, dev, differences, section, write
+from benchmarks.study.rows import Row, pack
+
+STUDY = replace(read_study(), analysis=replace(read_study().analysis, samples=400))
+SHARES = {
+    "vote": 0.42,
+    "sft": 0.5,
+    "rft": 0.52,
+    "grpo": 0.60,
+    "hints": 0.62,
+    "mismatched": 0.58,
+    "realm": 0.7,
+}
+
+
+def row(arm: str, seed: int, share: float, dev_end: float | None = None) -> Row:
+    rng = random.Random(f"{arm}{seed}")
+    regimes = ("guided",) if arm == "vote" else ("unguided", "guided")
+    scores = {regime: [float(rng.random() < share) for _ in range(300)] for regime in regimes}
+    trained = STUDY.arms[arm].train and not STUDY.arms[arm].vote
+    return Row(
+        arm=arm,
+        seed=seed,
+        config_hash=STUDY.config_hash(STUDY.arms[arm]),
+        commit="0123456789abcdef",
+        machine="2 cores",
+        versions={},
+        seconds={},
+        steps=40 if trained else 0,
+        rollouts=5120 if trained else 0,
+        tokens={"prompt": 1000, "response": 500} if trained else {"prompt": 0, "response": 0},
+        metrics={regime: {"acc": sum(s) / 300, "format": 1.0} for regime, s in scores.items()},
+        arithmetic=None if arm == "vote" else 0.9,
+        curve=[[0, 0.5, 0.5], [40, dev_end or share, share]] if trained else [],
+        correct={regime: pack(s) for regime, s in scores.items()},
+        questions=300,
+    )
+
+
+ROWS = [row(arm, seed, share) for arm, share in SHARES.items() for seed in (0, 1, 2)]
+
+
+def test_the_comparator_is_chosen_on_dev_and_not_on_the_test() -> None:
+    assert comparator(collect(STUDY, ROWS)) == "hints"
+    better = [row("grpo", seed, SHARES["grpo"], dev_end=0.9) for seed in (0, 1, 2)]
+    others = [r for r in ROWS if r.arm != "grpo"]
+    assert comparator(collect(STUDY, others + better)) == "grpo"
+    assert comparator(collect(STUDY, [])) is None
+
+
+def test_an_untrained_arms_dev_is_the_first_validation_of_those_who_go_on_from_it() -> None:
+    results = collect(STUDY, ROWS)
+    assert dev(results, "sft") == 0.5  # hints and realm start there
+    assert dev(results, "rft") == 0.5  # grpo does
+    assert dev(collect(STUDY, [r for r in ROWS if r.arm == "sft"]), "sft") is None
+
+
+def test_differences_are_against_every_arm_and_regime_there_is() -> None:
+    found = differences(collect(STUDY, ROWS))
+    assert {name for name, _ in found} == set(SHARES) - {"realm"}
+    assert ("vote", "unguided") not in found
+    assert found["sft", "unguided"].mean == pytest.approx(0.2, abs=0.06)
+
+
+def test_the_section_says_targets_and_what_is_missing() -> None:
+    text = section(collect(STUDY, [*ROWS, replace(ROWS[0], config_hash="old")]))
+    assert "commits 01234567, machine class 2 cores" in text
+    assert "Primary comparator, the best on dev: hints." in text and "| primary |" in text
+    assert "| hints | 5,120 | 1,500 |" in text
+    assert "target +2.6: met" in text
+    assert "left out: 1." in text
+    assert "Arms without a row so far: grpo_sft" in text
+    worse = [row("realm", seed, 0.55) for seed in (0, 1, 2)]
+    text = section(collect(STUDY, [r for r in ROWS if r.arm != "realm"] + worse))
+    assert "target +2.6: missed" in text
+
+
+def test_no_rows_is_said() -> None:
+    assert "make study" in section(collect(STUDY, []))
+
+
+def test_written_between_the_marks_and_nowhere_else(tmp_path: Path) -> None:
+    page = tmp_path / "results.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write("new", page)
+    write("newer", page)
+    assert page.read_text() == f"before\n{BEGIN}\n\nnewer\n{END}\nafter\n"
+    page.write_text("no marks")
+    with pytest.raises(ValueError, match="lacks the marks"):
+        write("new", page)
