@@ -19,6 +19,7 @@ from realm_ext.schedule import build_schedule
 from reward_fns.mrpv import Weights, check_weights
 
 TRAINER_MODE = "realm_sync"
+ESTIMATOR = "realm_grpo"
 MANAGER = "realm_ext.agent_worker.RealmAgentLoopManager"
 REWARD = "pkg://reward_fns"
 LATEST_FADE = 0.75
@@ -51,7 +52,7 @@ def check(config: DictConfig) -> None:
     data = read_data(config, realm, with_lengths=not model_problem)
     problems += data.problems
     problems += _agent_problems(config, data)
-    problems += _unsupported(config, data)
+    problems += _unsupported(config, realm, data)
     problems += _adaptive_problems(config, realm)
     problems += _group_problems(config, realm)
     problems += _fade_problems(config, realm, data)
@@ -77,14 +78,15 @@ def _mode_problems(config: DictConfig) -> list[str]:
         problems.append("trainer.use_v1=false: ReaLM runs in verl's V1 trainer only; leave it true")
     elif "async" in str(mode):
         problems.append(
-            f"trainer.v1.trainer_mode={mode}: not supported, since exposure and the comparison within a question "
-            f"need all rollouts of a step to come from one policy; use {TRAINER_MODE}"
+            f"trainer.v1.trainer_mode={mode}: not supported. There a question is planned in one step and trained in "
+            "a later one, which one depends on timing: exposure would not follow the schedule, and a resumed run "
+            f"would decide otherwise than one never killed; use {TRAINER_MODE}"
         )
     elif mode not in ("sync", TRAINER_MODE):
         problems.append(f"trainer.v1.trainer_mode={mode} is unknown here; use {TRAINER_MODE}")
-    elif mode != TRAINER_MODE and config.algorithm.adv_estimator == "realm_grpo":
+    elif mode != TRAINER_MODE and config.algorithm.adv_estimator == ESTIMATOR:
         problems.append(
-            f"algorithm.adv_estimator=realm_grpo needs trainer.v1.trainer_mode={TRAINER_MODE}, got {mode}"
+            f"algorithm.adv_estimator={ESTIMATOR} needs trainer.v1.trainer_mode={TRAINER_MODE}, got {mode}"
         )
     interval = OmegaConf.select(config, f"trainer.v1.{TRAINER_MODE}.poll_interval")
     if interval is not None and (not isinstance(interval, (int, float)) or not 0.001 <= interval <= 60):
@@ -123,25 +125,31 @@ def _agent_problems(config: DictConfig, data: DataReport) -> list[str]:
     return problems
 
 
-def _unsupported(config: DictConfig, data: DataReport) -> list[str]:
+def _unsupported(config: DictConfig, realm: RealmConfig, data: DataReport) -> list[str]:
     """Parts of verl that would run beside rows with routes, but take their meaning away."""
     if not data.has_routes:
         return []
+    one_turn = "the agent `realm` asks once and calls no tools"
     reasons = {
         "algorithm.filter_groups.enable": "it drops questions whose rollouts all score alike, guided and unguided "
         "taken together, and with them those that every rollout fails",
-        "actor_rollout_ref.rollout.multi_turn.enable": "the agent `realm` asks once and calls no tools",
+        "actor_rollout_ref.rollout.multi_turn.enable": one_turn,
+        "actor_rollout_ref.rollout.multi_turn.tool_config_path": one_turn,
+        "actor_rollout_ref.rollout.multi_turn.function_tool_path": one_turn,
         "reward.reward_model.enable": "a reward model says nothing about verdicts",
     }
     problems = [
-        f"{key}=true: not supported where the data holds routes: {reason}; set it to false"
+        f"{key}={str(value).lower() if value is True else value}: not supported where the data holds routes: "
+        f"{reason}; set it to {'false' if value is True else 'null'}"
         for key, reason in reasons.items()
-        if OmegaConf.select(config, key)
+        if (value := OmegaConf.select(config, key))
     ]
-    if config.algorithm.adv_estimator == "remax":
+    estimator = config.algorithm.adv_estimator
+    if data.trains_on_routes and realm.schedule.get("start", 1.0) != 0 and estimator != ESTIMATOR:
         problems.append(
-            "algorithm.adv_estimator=remax: not supported, its greedy baseline would be compared across regimes; "
-            "use realm_grpo"
+            f"algorithm.adv_estimator={estimator}: not supported where routes are shown: it would compare guided "
+            f"rollouts with unguided ones, or was never tried beside them; use {ESTIMATOR} (with "
+            "realm.advantage=pool as the control), or realm.schedule.start=0 to show none"
         )
     return problems
 

@@ -36,6 +36,7 @@ class DataReport:
     n_train_rows: int | None = None
     has_realm_agent: bool = False
     has_routes: bool = False
+    trains_on_routes: bool = False
     right_share: float | None = None
     guess_rates: dict[int, tuple[float, ...]] = field(default_factory=dict)
 
@@ -186,6 +187,7 @@ def _read_rows(
         if is_realm:
             _check_info(info, f"row {i}")
             report.has_routes |= bool(info["routes"])
+            report.trains_on_routes |= bool(info["routes"]) and split == "train"
             if split == "train" and i % every_bank == 0:
                 banks.append(routes_from(info["routes"]))
         row = _Row(f"row {i} of {path}", record[prompt_key], is_realm)
