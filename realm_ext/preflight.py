@@ -47,9 +47,9 @@ def check(config: DictConfig) -> None:
     except (TypeError, ValueError) as error:
         raise ConfigError(_listed([str(error)])) from error
     problems += _mode_problems(config)
-    model_problem = _model_problem(config.actor_rollout_ref.model.path)
-    problems += [model_problem] if model_problem else []
-    data = read_data(config, realm, with_lengths=not model_problem)
+    no_model = model_problem(config.actor_rollout_ref.model.path)
+    problems += [no_model] if no_model else []
+    data = read_data(config, realm, with_lengths=not no_model)
     problems += data.problems
     problems += _agent_problems(config, data)
     problems += _unsupported(config, realm, data)
@@ -96,7 +96,8 @@ def _mode_problems(config: DictConfig) -> list[str]:
     return problems
 
 
-def _model_problem(path: Any) -> str | None:
+def model_problem(path: Any) -> str | None:
+    """What is wrong with `actor_rollout_ref.model.path`; None: it is a model's folder, or may be a Hub id."""
     if not isinstance(path, str) or not path:
         return f"actor_rollout_ref.model.path: expected a folder or a Hugging Face id, got {path!r}"
     if "://" in path:
