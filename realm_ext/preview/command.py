@@ -17,7 +17,6 @@ from realm_ext.config import RealmConfig, read_config
 from realm_ext.exposure import GroupPlan
 from realm_ext.preflight import model_problem
 from realm_ext.preview.drawing import draw, draw_beside
-from realm_ext.preview.levels import RATES
 from realm_ext.preview.planning import (
     PERCENTILES,
     PRINTED_STEPS,
@@ -75,6 +74,8 @@ def preview(
         print_table(variant)
     first = variants[0]
     print_notes(first)
+    if first.found.levels:
+        print_levels(first)
     for title, question, plan in example_prompts(first):
         typer.echo(f"\n--- {title} ---\n{first.tokens.render(render_plan(question, plan, first.realm))}")
     typer.echo(f"\npicture: {out}")
@@ -92,7 +93,11 @@ def look_at(name: str, overrides: Sequence[str], questions: int, title: str) -> 
     problem = model_problem(config.actor_rollout_ref.model.path)
     if problem:
         raise ValueError(f"{problem} (prompts are measured with its tokenizer)")
-    tokens = PromptTokens(config)
+    try:
+        tokens = PromptTokens(config)
+    except (OSError, ValueError) as error:
+        path = config.actor_rollout_ref.model.path
+        raise ValueError(f"the tokenizer of {path} cannot be loaded: {str(error).splitlines()[0]}") from error
     return Variant(
         title,
         config,
@@ -109,11 +114,9 @@ def print_table(variant: Variant) -> None:
     table = Table("step", title=Text(variant.title), title_justify="left")
     for name in ("exposure", "guided", "routes", "steps", *(f"p{p}" for p in PERCENTILES), "too long"):
         table.add_column(name, justify="right")
-    for level in found.levels:
-        table.add_column(f"adaptive, {level.rate:.0%}", justify="right")
     lengths = {view.step: view for view in found.lengths}
     printed = steps_to_view(found.steps[-1].step, variant.realm.schedule.get("fade_steps"), PRINTED_STEPS)
-    for i, view in enumerate(found.steps):
+    for view in found.steps:
         if view.step not in printed:
             continue
         cells = [f"{view.exposure:.3f}", f"{view.guided_share:.1%}"]
@@ -121,9 +124,26 @@ def print_table(variant: Variant) -> None:
         length = lengths.get(view.step)
         cells += [str(p) for p in length.percentiles] if length else ["-"] * len(PERCENTILES)
         cells.append(f"{length.over_budget:.1%}" if length else "-")
-        cells += [f"{level.exposure[i]:.3f}" for level in found.levels]
         table.add_row(str(view.step), *cells)
     Console().print(table)
+
+
+def print_levels(variant: Variant) -> None:
+    """Mean exposure under adaptive levels at some of the steps, and what is assumed."""
+    found = variant.found
+    table = Table("step", title="adaptive: mean exposure if visits succeed", title_justify="left")
+    for level in found.levels:
+        table.add_column(f"{level.rate:.0%} of the time", justify="right")
+    printed = steps_to_view(found.steps[-1].step, variant.realm.schedule.get("fade_steps"), PRINTED_STEPS)
+    for i, view in enumerate(found.steps):
+        if view.step in printed:
+            table.add_row(str(view.step), *(f"{level.exposure[i]:.3f}" for level in found.levels))
+    Console().print(table)
+    typer.echo(
+        "Levels follow the model's answers and cannot be known ahead: assumed is that every question's visits succeed at "
+        f"the same rate. A question is visited about {found.visits:.1f} times in this run; below three visits its "
+        "bucket's level counts. All other figures here are taken at the schedule's ceiling."
+    )
 
 
 def print_notes(variant: Variant) -> None:
@@ -142,14 +162,6 @@ def print_notes(variant: Variant) -> None:
         )
         + "."
     )
-    if found.levels:
-        assumed = ", ".join(f"{rate:.0%} ({text})" for rate, text in RATES.items())
-        typer.echo(
-            "adaptive: levels follow the model's answers and cannot be known ahead. Its columns are the mean exposure if "
-            f"every question's visits succeed at these rates: {assumed}. A question is visited about "
-            f"{found.visits:.1f} times in this run; below three its bucket's level counts. The other columns are taken "
-            "at the schedule's ceiling."
-        )
 
 
 def example_prompts(variant: Variant) -> list[tuple[str, Question, GroupPlan]]:

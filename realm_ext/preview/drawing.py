@@ -28,7 +28,8 @@ def draw(found: Preview, theme: Theme, path: Path) -> None:
                 steps, level.exposure, style, color=theme.unguided, label=f"adaptive: {RATES[level.rate]}"
             )
         _draw_guided(shares, found.steps, "guided_share", theme.guided, "--", "guided share")
-        _draw_guided(shares, found.steps, "steps_shown", theme.control, ":", "shown of each route")
+        if any(view.guided_share and view.steps_shown < 1.0 for view in found.steps):
+            _draw_guided(shares, found.steps, "steps_shown", theme.control, ":", "shown of each route")
         shares.set(ylim=(-0.03, 1.05), ylabel="share")
         shares.legend(frameon=False, loc="upper right")
         _draw_guided(routes, found.steps, "routes", theme.guided, "-")
