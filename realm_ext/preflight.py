@@ -19,6 +19,8 @@ from realm_ext.schedule import build_schedule
 from reward_fns.mrpv import Weights, check_weights
 
 TRAINER_MODE = "realm_sync"
+ASYNC_MODE = "realm_colocate_async"
+MODES = (TRAINER_MODE, ASYNC_MODE)
 ESTIMATOR = "realm_grpo"
 MANAGER = "realm_ext.agent_worker.RealmAgentLoopManager"
 REWARD = "pkg://reward_fns"
@@ -76,23 +78,28 @@ def _mode_problems(config: DictConfig) -> list[str]:
     mode = config.trainer.v1.trainer_mode
     if not config.trainer.get("use_v1", True):
         problems.append("trainer.use_v1=false: ReaLM runs in verl's V1 trainer only; leave it true")
-    elif "async" in str(mode):
+    elif mode == "separate_async":
         problems.append(
-            f"trainer.v1.trainer_mode={mode}: not supported. There a question is planned in one step and trained in "
-            "a later one, which one depends on timing: exposure would not follow the schedule, and a resumed run "
-            f"would decide otherwise than one never killed; use {TRAINER_MODE}"
+            "trainer.v1.trainer_mode=separate_async: not supported. It needs GPUs for rollouts alone, and was never tried "
+            f"with routes; use {TRAINER_MODE}, or {ASYNC_MODE}"
         )
-    elif mode not in ("sync", TRAINER_MODE):
+    elif mode == "colocate_async":
+        problems.append(
+            f"trainer.v1.trainer_mode=colocate_async: not supported, since that mode of verl knows nothing of routes; use "
+            f"{ASYNC_MODE}, which is built on it"
+        )
+    elif mode not in ("sync", *MODES):
         problems.append(f"trainer.v1.trainer_mode={mode} is unknown here; use {TRAINER_MODE}")
-    elif mode != TRAINER_MODE and config.algorithm.adv_estimator == ESTIMATOR:
+    elif mode == "sync" and config.algorithm.adv_estimator == ESTIMATOR:
         problems.append(
             f"algorithm.adv_estimator={ESTIMATOR} needs trainer.v1.trainer_mode={TRAINER_MODE}, got {mode}"
         )
-    interval = OmegaConf.select(config, f"trainer.v1.{TRAINER_MODE}.poll_interval")
-    if interval is not None and (not isinstance(interval, (int, float)) or not 0.001 <= interval <= 60):
-        problems.append(
-            f"trainer.v1.{TRAINER_MODE}.poll_interval: expected seconds in [0.001, 60], got {interval!r}"
-        )
+    for name in MODES:
+        interval = OmegaConf.select(config, f"trainer.v1.{name}.poll_interval")
+        if interval is not None and (not isinstance(interval, (int, float)) or not 0.001 <= interval <= 60):
+            problems.append(
+                f"trainer.v1.{name}.poll_interval: expected seconds in [0.001, 60], got {interval!r}"
+            )
     return problems
 
 
@@ -159,6 +166,11 @@ def _adaptive_problems(config: DictConfig, realm: RealmConfig) -> list[str]:
     if realm.adaptive.kind == "none":
         return []
     problems = []
+    if config.trainer.v1.trainer_mode == ASYNC_MODE:
+        problems.append(
+            f"realm.adaptive.kind=per_question: trainer.v1.trainer_mode={ASYNC_MODE} is not supported, since there the order "
+            f"in which outcomes arrive depends on timing, and with it every level; use {TRAINER_MODE}"
+        )
     if OmegaConf.select(config, "actor_rollout_ref.actor.checkpoint.async_save"):
         problems.append(
             "realm.adaptive.kind=per_question: actor_rollout_ref.actor.checkpoint.async_save must be false, so that "
