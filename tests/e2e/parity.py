@@ -25,8 +25,14 @@ STEPS = 8
 DECISIONS = ("step", "uid", "rollout", "exposure", "regime", "shown", "shown_steps", "dropped", "components")
 Decisions = list[tuple[object, ...]]
 
-ADAPTIVE = ("realm.schedule.kind=linear", "realm.adaptive.kind=per_question", "realm.adaptive.start=0.9")
-PURE = ("realm.schedule.kind=cosine",)
+ADAPTIVE = (
+    "realm.schedule.kind=linear",
+    "realm.fade=[routes,steps]",
+    "realm.adaptive.kind=per_question",
+    "realm.adaptive.start=0.9",
+    "realm.adaptive.lower_by=0.1",
+)
+PURE = ("realm.schedule.kind=cosine", "realm.fade=[presence,routes,steps]")
 
 # The parts of a checkpoint in the order in which they are written; the marker comes last, after verl's tracker.
 PARTS = (f"{FOLDER}/{MANIFEST}", "actor/model_*.pt", "actor/optim_*.pt", "actor/extra_state_*.pt", "data.pt")
@@ -76,13 +82,12 @@ def slow_down(torch):
 def command(
     out: Path, model: Path, data: Path, *overrides: str, workers: int, steps: int = STEPS
 ) -> list[str]:
-    """A run over twelve questions, which fade by presence, routes and steps."""
+    """A run over twelve questions, four a step."""
     return rl(
         out,
         model,
         data / "train.parquet",
         data / "val.parquet",
-        "realm.fade=[presence,routes,steps]",
         f"realm.schedule.fade_steps={steps * 3 // 4}",
         "realm.right_share=0.5",
         "data.train_max_samples=12",  # three steps an epoch: questions come back, and levels matter
