@@ -28,7 +28,7 @@ def draw(found: Preview, theme: Theme, path: Path) -> None:
                 steps, level.exposure, style, color=theme.unguided, label=f"adaptive: {RATES[level.rate]}"
             )
         _draw_guided(shares, found.steps, "guided_share", theme.guided, "--", "guided share")
-        if any(view.guided_share and view.steps_shown < 1.0 for view in found.steps):
+        if _is_cut(found):
             _draw_guided(shares, found.steps, "steps_shown", theme.control, ":", "shown of each route")
         shares.set(ylim=(-0.03, 1.05), ylabel="share")
         shares.legend(frameon=False, loc="upper right")
@@ -39,16 +39,13 @@ def draw(found: Preview, theme: Theme, path: Path) -> None:
 
 
 def draw_beside(variants: Sequence[tuple[str, Preview]], theme: Theme, path: Path) -> None:
-    """Over the steps, a line for each variant: exposure, share of guided rollouts, routes, share of each route."""
-    panels = (
-        ("exposure", "exposure"),
-        ("guided_share", "guided share"),
-        ("routes", "routes"),
-        ("steps_shown", "of each route"),
-    )
+    """Over the steps, a line for each variant: exposure, guided share, routes, and where any is cut, of each route."""
+    panels = {"exposure": "exposure", "guided_share": "guided share", "routes": "routes"}
+    if any(_is_cut(found) for _, found in variants):
+        panels["steps_shown"] = "of each route"
     with matplotlib.rc_context(theme.settings()):
-        figure, all_axes = new_figure(7.0, nrows=len(panels), sharex=True)
-        for axes, (name, text) in zip(all_axes, panels, strict=True):
+        figure, all_axes = new_figure(1.0 + 1.5 * len(panels), nrows=len(panels), sharex=True)
+        for axes, (name, text) in zip(all_axes, panels.items(), strict=True):
             for number, (title, found) in enumerate(variants):
                 color, style = theme.phases[number % len(theme.phases)], STYLES[number % len(STYLES)]
                 _draw_guided(axes, found.steps, name, color, style, title)
@@ -57,6 +54,11 @@ def draw_beside(variants: Sequence[tuple[str, Preview]], theme: Theme, path: Pat
         handles, titles = all_axes[0].get_legend_handles_labels()
         figure.legend(handles, titles, frameon=False, loc="outside upper left", ncols=2, fontsize=8.0)
         _save(figure, all_axes[-1], path)
+
+
+def _is_cut(found: Preview) -> bool:
+    """Whether any route loses steps."""
+    return any(view.guided_share and view.steps_shown < 1.0 for view in found.steps)
 
 
 def _draw_guided(
