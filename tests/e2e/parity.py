@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -23,7 +24,7 @@ from tests.e2e.stack import Stack, rl
 
 STEPS = 8
 DECISIONS = ("step", "uid", "rollout", "exposure", "regime", "shown", "shown_steps", "dropped", "components")
-Decisions = list[tuple[object, ...]]
+Decisions = list[tuple[Any, ...]]
 
 ADAPTIVE = (
     "realm.schedule.kind=linear",

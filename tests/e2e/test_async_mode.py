@@ -5,6 +5,7 @@ shown does not. The reward is that of tests/e2e/parity.py.
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ STEPS, QUESTIONS, ROLLOUTS = 8, 4, 4
 SHOWN = ("exposure", "regime", "shown", "shown_steps", "components")
 
 
-def shown(root: Path) -> dict[tuple[object, ...], tuple[object, ...]]:
+def shown(root: Path) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     """What each trained rollout saw, by (step it was planned in, question, number)."""
     lines = list(traces.read(root))
     found = {

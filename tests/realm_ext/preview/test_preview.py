@@ -214,7 +214,8 @@ def test_a_run_without_any_guided_step_is_drawn_too(tmp_path: Path) -> None:
     draw_beside([("one", found), ("other", found)], LIGHT, tmp_path / "y.png")
     assert (tmp_path / "x.png").stat().st_size > 0 and (tmp_path / "y.png").stat().st_size > 0
     sample = Sample(tuple(questions(8)), 8)
-    variant = command.Variant("t", config, realm, sample, FakeTokens(config), found)
+    tokens: Any = FakeTokens(config)
+    variant = command.Variant("t", config, realm, sample, tokens, found)
     assert [title for title, *_ in command.example_prompts(variant)] == ["unguided"]
 
 
