@@ -1,11 +1,15 @@
 """Rollouts a second: the `realm` agent loop against verl's `single_turn_agent`, on the same rows, in one run.
 
 Both managers run side by side in one Ray, with the same reward workers, TransferQueue and engine, and take turns.
-The engine is a stand-in that answers each prompt with fixed tokens at a given rate over all requests, so that what
-differs is the work around it: planning, tokenising, scoring, storing. The default rate is the slower end of what
-vLLM gives for the demo model on two CPU cores (notes/stack.md, 5,300 to 7,800 tokens a second). Routes travel with the
-rows of both; `realm` is measured with none shown, where the rollouts are the same token for token
-(tests/realm_ext/test_agent_loop_parity.py), and with all shown.
+The engine is a stand-in that answers each prompt with fixed tokens at a given rate over all requests. That is right
+here, since the engine is not what is measured: planning, tokenising, scoring and storing are, and with vLLM in the same
+process pool its own noise would hide them, and give each loop other answers to score. The default rate is the slower end
+of what vLLM gives for the demo model on two CPU cores (5,300 to 7,800 tokens a second). What remains of the difference
+with vLLM itself is what benchmarks/bench_step.py measures, phase `gen` (docs/results.md).
+
+Routes travel with the rows of both. `realm` is measured with none shown, where prompts and responses must be those of
+verl's agent, token for token, or the benchmark ends with an error (for any engine output, and with routes shown:
+tests/realm_ext/test_agent_loop_parity.py), and with all shown.
 
     python benchmarks/bench_agent_loop.py
 """
@@ -31,6 +35,9 @@ WARM_UP = 2
 STOCK, OURS, GUIDED = "single_turn_agent", "realm, no routes shown", "realm, all routes shown"
 RESPONSE = "<think> region same. so </think>\n<answer> Exact </answer>"
 POLL_S = 0.005
+
+Tokens = list[tuple[list[int], list[int]]]
+"""Prompt and response of each rollout, in the order of (row, session)."""
 
 
 class FixedEngine:
@@ -153,11 +160,18 @@ def measure(config: Any, run_dir: Path, options: argparse.Namespace) -> dict[str
         managers = {STOCK: AgentLoopManagerTQ.create(**shared), OURS: realm, GUIDED: realm}
         rows = read_rows(run_dir / "data" / "train.parquet", options.questions)
         seconds: dict[str, list[float]] = {name: [] for name in managers}
+        expected: Tokens = []
         for number in range(options.batches):
             for name, manager in managers.items():
-                taken = run_batch(manager, batch_of(rows, name), config.actor_rollout_ref.rollout.n)
+                taken, stored = run_batch(manager, batch_of(rows, name), config.actor_rollout_ref.rollout.n)
                 if number >= WARM_UP:
                     seconds[name].append(taken)
+                if name == STOCK:
+                    expected = stored
+                elif name == OURS and stored != expected:
+                    raise RuntimeError(
+                        f"the rollouts of {OURS} and {STOCK} are not the same, token for token"
+                    )
         return seconds
     finally:
         tq.close()
@@ -197,8 +211,8 @@ def batch_of(rows: Sequence[Mapping[str, Any]], name: str) -> Any:
     return batch
 
 
-def run_batch(manager: Any, batch: Any, n: int) -> float:
-    """Seconds from dispatch until every group of the batch is stored; then the queue is emptied.
+def run_batch(manager: Any, batch: Any, n: int) -> tuple[float, Tokens]:
+    """Seconds from dispatch until every group of the batch is stored, and its rollouts; then the queue is emptied.
 
     Raises:
         RuntimeError: a group failed, or has not `n` rollouts.
@@ -219,8 +233,14 @@ def run_batch(manager: Any, batch: Any, n: int) -> float:
     taken = time.perf_counter() - begun
     if "failure" in statuses or len(stored) != len(uids) * (n + 1):
         raise RuntimeError(f"{statuses.count('failure')} groups failed; {len(stored)} entries in the queue")
+    keys = [f"{uid}_{session}_0" for uid in uids for session in range(n)]
+    found = tq.kv_batch_get(keys=keys, partition_id="train", select_fields=["prompts", "responses"])
+    tokens = [
+        (prompt.tolist(), response.tolist())
+        for prompt, response in zip(found["prompts"].unbind(), found["responses"].unbind(), strict=True)
+    ]
     tq.kv_clear(keys=list(stored), partition_id="train")
-    return taken
+    return taken, tokens
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def bucket_of(data_source: str, routes: Sequence[Route]) -> str:
     return f"{domain}/{min(BUCKETS - 1, int(share * BUCKETS))}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Visit:
     """One question in one training step: whether any, or none, of its unguided rollouts was right."""
 
@@ -83,9 +83,12 @@ class Visit:
     success: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class QuestionState:
-    """What is known of one question: its own level, failed visits in a row, visits so far, and its bucket."""
+    """What is known of one question: its own level, failed visits in a row, visits so far, and its bucket.
+
+    Slots, as a million of these must fit: half the memory, and a step's look-ups miss the cache less.
+    """
 
     level: float
     failures: int

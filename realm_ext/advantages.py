@@ -103,7 +103,9 @@ def realm_grpo(
     """
     rows = _STRATA.get()
     if rows is None:
-        raise ValueError("algorithm.adv_estimator=realm_grpo needs trainer.v1.trainer_mode=realm_sync")
+        raise ValueError(
+            "algorithm.adv_estimator=realm_grpo needs trainer.v1.trainer_mode=realm_sync or realm_colocate_async"
+        )
     if len(rows) != len(index):
         raise ValueError(f"realm_grpo got {len(index)} rows but knows the regime of {len(rows)}")
     divide = bool(config is not None and config.get("norm_adv_by_std_in_grpo", False))

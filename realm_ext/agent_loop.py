@@ -22,6 +22,8 @@ from reward_fns.routes import Route, routes_from
 AGENT_NAME = "realm"
 EXPOSURE_COLUMN = "realm_exposure"
 """Where the trainer writes a row's exposure when that is more than the schedule's (`realm.adaptive`)."""
+STEP_COLUMN = "realm_step"
+"""Where the trainer writes the step a row is planned in, where that may not be the one it is handed out in."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Prepared:
         unguided_ids: prompt tokens of the others; empty when all are guided.
         routes_dropped: routes left out because the prompt was over its budget.
         row_uid: the row's content hash; empty for a row that is not ReaLM's.
-        step: verl's global step.
+        step: the step it was planned in.
     """
 
     plan: GroupPlan
@@ -62,7 +64,8 @@ class RealmAgentLoop(AgentLoopBase):
         """Plan and tokenise for the `n` rollouts of a dataset row.
 
         Args:
-            row: `raw_prompt`, `extra_info`, `global_steps` and, if it is there, `EXPOSURE_COLUMN` are read.
+            row: `raw_prompt`, `extra_info`, `global_steps` and, if they are there, `EXPOSURE_COLUMN` and `STEP_COLUMN`
+                are read.
 
         Raises:
             ValueError: the bare question does not fit `rollout.prompt_length` (it is never cut), or the row's
@@ -70,7 +73,8 @@ class RealmAgentLoop(AgentLoopBase):
         """
         messages = [dict(message) for message in row["raw_prompt"]]
         info = row.get("extra_info") or {}
-        step = int(row["global_steps"])
+        planned = row.get(STEP_COLUMN)
+        step = int(row["global_steps"] if planned is None else planned)
         if "routes" not in info:
             ids = await self._tokenise(messages)
             self._check_fits(ids, info)

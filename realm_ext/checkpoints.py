@@ -101,14 +101,20 @@ def open_for_writing(root: Path, step: int) -> None:
 
 
 def mark_whole(root: Path, step: int, fingerprint: Mapping[str, Any]) -> None:
-    """After verl has written everything: say so, with the sizes of the files that are there."""
+    """After verl has written everything: say so, with the sizes of the files that are there.
+
+    The files are on disk before the marker is, so that it does not outlive them when the machine stops.
+    """
     folder = step_folder(root, step)
     (folder / OVERWRITING).unlink(missing_ok=True)
-    files = {
-        str(path.relative_to(folder)): path.stat().st_size
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MARKER and EXPORT not in path.relative_to(folder).parts
-    }
+    files: dict[str, int] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir():
+            sync(path)
+        elif path.name != MARKER and EXPORT not in path.relative_to(folder).parts:
+            sync(path)
+            files[str(path.relative_to(folder))] = path.stat().st_size
+    sync(root)
     marker = {"step": step, "saved_at": time.time(), "fingerprint": dict(fingerprint), "files": files}
     write_by_rename(folder / MARKER, json.dumps(marker, indent=1))
 
@@ -146,11 +152,16 @@ def write_by_rename(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Return when a file's content, or a folder's list of names, is on disk."""
+    opened = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(opened)
     finally:
-        os.close(directory)
+        os.close(opened)
 
 
 def _tracked_step(root: Path, problems: list[str]) -> int | None:

@@ -19,6 +19,9 @@ from realm_ext.schedule import build_schedule
 from reward_fns.mrpv import Weights, check_weights
 
 TRAINER_MODE = "realm_sync"
+ASYNC_MODE = "realm_colocate_async"
+MODES = (TRAINER_MODE, ASYNC_MODE)
+ESTIMATOR = "realm_grpo"
 MANAGER = "realm_ext.agent_worker.RealmAgentLoopManager"
 REWARD = "pkg://reward_fns"
 LATEST_FADE = 0.75
@@ -46,12 +49,12 @@ def check(config: DictConfig) -> None:
     except (TypeError, ValueError) as error:
         raise ConfigError(_listed([str(error)])) from error
     problems += _mode_problems(config)
-    model_problem = _model_problem(config.actor_rollout_ref.model.path)
-    problems += [model_problem] if model_problem else []
-    data = read_data(config, realm, with_lengths=not model_problem)
+    no_model = model_problem(config.actor_rollout_ref.model.path)
+    problems += [no_model] if no_model else []
+    data = read_data(config, realm, with_lengths=not no_model)
     problems += data.problems
     problems += _agent_problems(config, data)
-    problems += _unsupported(config, data)
+    problems += _unsupported(config, realm, data)
     problems += _adaptive_problems(config, realm)
     problems += _group_problems(config, realm)
     problems += _fade_problems(config, realm, data)
@@ -75,26 +78,33 @@ def _mode_problems(config: DictConfig) -> list[str]:
     mode = config.trainer.v1.trainer_mode
     if not config.trainer.get("use_v1", True):
         problems.append("trainer.use_v1=false: ReaLM runs in verl's V1 trainer only; leave it true")
-    elif "async" in str(mode):
+    elif mode == "separate_async":
         problems.append(
-            f"trainer.v1.trainer_mode={mode}: not supported, since exposure and the comparison within a question "
-            f"need all rollouts of a step to come from one policy; use {TRAINER_MODE}"
+            "trainer.v1.trainer_mode=separate_async: not supported. It needs GPUs for rollouts alone, and was never tried "
+            f"with routes; use {TRAINER_MODE}, or {ASYNC_MODE}"
         )
-    elif mode not in ("sync", TRAINER_MODE):
+    elif mode == "colocate_async":
+        problems.append(
+            f"trainer.v1.trainer_mode=colocate_async: not supported, since that mode of verl knows nothing of routes; use "
+            f"{ASYNC_MODE}, which is built on it"
+        )
+    elif mode not in ("sync", *MODES):
         problems.append(f"trainer.v1.trainer_mode={mode} is unknown here; use {TRAINER_MODE}")
-    elif mode != TRAINER_MODE and config.algorithm.adv_estimator == "realm_grpo":
+    elif mode == "sync" and config.algorithm.adv_estimator == ESTIMATOR:
         problems.append(
-            f"algorithm.adv_estimator=realm_grpo needs trainer.v1.trainer_mode={TRAINER_MODE}, got {mode}"
+            f"algorithm.adv_estimator={ESTIMATOR} needs trainer.v1.trainer_mode={TRAINER_MODE}, got {mode}"
         )
-    interval = OmegaConf.select(config, f"trainer.v1.{TRAINER_MODE}.poll_interval")
-    if interval is not None and (not isinstance(interval, (int, float)) or not 0.001 <= interval <= 60):
-        problems.append(
-            f"trainer.v1.{TRAINER_MODE}.poll_interval: expected seconds in [0.001, 60], got {interval!r}"
-        )
+    for name in MODES:
+        interval = OmegaConf.select(config, f"trainer.v1.{name}.poll_interval")
+        if interval is not None and (not isinstance(interval, (int, float)) or not 0.001 <= interval <= 60):
+            problems.append(
+                f"trainer.v1.{name}.poll_interval: expected seconds in [0.001, 60], got {interval!r}"
+            )
     return problems
 
 
-def _model_problem(path: Any) -> str | None:
+def model_problem(path: Any) -> str | None:
+    """What is wrong with `actor_rollout_ref.model.path`; None: it is a model's folder, or may be a Hub id."""
     if not isinstance(path, str) or not path:
         return f"actor_rollout_ref.model.path: expected a folder or a Hugging Face id, got {path!r}"
     if "://" in path:
@@ -123,25 +133,31 @@ def _agent_problems(config: DictConfig, data: DataReport) -> list[str]:
     return problems
 
 
-def _unsupported(config: DictConfig, data: DataReport) -> list[str]:
+def _unsupported(config: DictConfig, realm: RealmConfig, data: DataReport) -> list[str]:
     """Parts of verl that would run beside rows with routes, but take their meaning away."""
     if not data.has_routes:
         return []
+    one_turn = "the agent `realm` asks once and calls no tools"
     reasons = {
         "algorithm.filter_groups.enable": "it drops questions whose rollouts all score alike, guided and unguided "
         "taken together, and with them those that every rollout fails",
-        "actor_rollout_ref.rollout.multi_turn.enable": "the agent `realm` asks once and calls no tools",
+        "actor_rollout_ref.rollout.multi_turn.enable": one_turn,
+        "actor_rollout_ref.rollout.multi_turn.tool_config_path": one_turn,
+        "actor_rollout_ref.rollout.multi_turn.function_tool_path": one_turn,
         "reward.reward_model.enable": "a reward model says nothing about verdicts",
     }
     problems = [
-        f"{key}=true: not supported where the data holds routes: {reason}; set it to false"
+        f"{key}={str(value).lower() if value is True else value}: not supported where the data holds routes: "
+        f"{reason}; set it to {'false' if value is True else 'null'}"
         for key, reason in reasons.items()
-        if OmegaConf.select(config, key)
+        if (value := OmegaConf.select(config, key))
     ]
-    if config.algorithm.adv_estimator == "remax":
+    estimator = config.algorithm.adv_estimator
+    if data.trains_on_routes and realm.schedule.get("start", 1.0) != 0 and estimator != ESTIMATOR:
         problems.append(
-            "algorithm.adv_estimator=remax: not supported, its greedy baseline would be compared across regimes; "
-            "use realm_grpo"
+            f"algorithm.adv_estimator={estimator}: not supported where routes are shown: it would compare guided "
+            f"rollouts with unguided ones, or was never tried beside them; use {ESTIMATOR} (with "
+            "realm.advantage=pool as the control), or realm.schedule.start=0 to show none"
         )
     return problems
 
@@ -150,6 +166,11 @@ def _adaptive_problems(config: DictConfig, realm: RealmConfig) -> list[str]:
     if realm.adaptive.kind == "none":
         return []
     problems = []
+    if config.trainer.v1.trainer_mode == ASYNC_MODE:
+        problems.append(
+            f"realm.adaptive.kind=per_question: trainer.v1.trainer_mode={ASYNC_MODE} is not supported, since there the order "
+            f"in which outcomes arrive depends on timing, and with it every level; use {TRAINER_MODE}"
+        )
     if OmegaConf.select(config, "actor_rollout_ref.actor.checkpoint.async_save"):
         problems.append(
             "realm.adaptive.kind=per_question: actor_rollout_ref.actor.checkpoint.async_save must be false, so that "

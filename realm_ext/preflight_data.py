@@ -36,6 +36,7 @@ class DataReport:
     n_train_rows: int | None = None
     has_realm_agent: bool = False
     has_routes: bool = False
+    trains_on_routes: bool = False
     right_share: float | None = None
     guess_rates: dict[int, tuple[float, ...]] = field(default_factory=dict)
 
@@ -110,7 +111,7 @@ def _read_file(
         return None
     try:
         file = pq.ParquetFile(local)
-        fault = _schema_fault(file.schema_arrow, config.data.get("prompt_key", "prompt"))
+        fault = schema_fault(file.schema_arrow, config.data.get("prompt_key", "prompt"))
         if fault:
             report.problems.append(f"{path}: {fault}")
             return int(file.metadata.num_rows)
@@ -125,7 +126,8 @@ def _read_file(
     return None
 
 
-def _schema_fault(schema: pa.Schema, prompt_key: str) -> str | None:
+def schema_fault(schema: pa.Schema, prompt_key: str) -> str | None:
+    """Why a file with these columns cannot be a run's data; None: it can, with or without routes."""
     missing = [name for name in (prompt_key, "data_source", "reward_model") if name not in schema.names]
     if missing:
         return f"column {', '.join(missing)} is missing; found {', '.join(schema.names)}"
@@ -184,8 +186,9 @@ def _read_rows(
         is_realm = info.get("routes") is not None
         sources.add(str(record["data_source"]))
         if is_realm:
-            _check_info(info, f"row {i}")
+            check_info(info, f"row {i}")
             report.has_routes |= bool(info["routes"])
+            report.trains_on_routes |= bool(info["routes"]) and split == "train"
             if split == "train" and i % every_bank == 0:
                 banks.append(routes_from(info["routes"]))
         row = _Row(f"row {i} of {path}", record[prompt_key], is_realm)
@@ -205,7 +208,12 @@ def _records(file: pq.ParquetFile, columns: list[str]) -> Iterator[dict[str, Any
         yield from batch.to_pylist()
 
 
-def _check_info(info: Mapping[str, Any], where: str) -> None:
+def check_info(info: Mapping[str, Any], where: str) -> None:
+    """Check what the draws are made from in a row with routes; `where` names it.
+
+    Raises:
+        ValueError: no uid, or an unknown regime.
+    """
     if not isinstance(info.get("uid"), str) or not info["uid"]:
         raise ValueError(f"{where}: extra_info.uid must be a text, got {info.get('uid')!r}")
     if info.get("regime") not in (None, *REGIMES):

@@ -43,6 +43,7 @@ class Rollout:
         exposure: of its group; None for a rollout of another agent.
         shown: indexes of the routes in its prompt.
         shown_steps: steps shown of each.
+        planned_step: the step it was planned in; None for a rollout of another agent.
         n_dropped: routes left out of its group's prompt by the length budget.
         response_length: tokens.
         components: numbers the reward function returned, by name.
@@ -55,6 +56,7 @@ class Rollout:
     exposure: float | None
     shown: tuple[int, ...]
     shown_steps: tuple[int, ...]
+    planned_step: int | None
     n_dropped: int
     response_length: int
     components: Mapping[str, float]
@@ -67,6 +69,7 @@ class Rollout:
         extra = extra_fields or {}
         info = extra.get("reward_extra_info") or {}
         exposure = extra.get("exposure")
+        planned = extra.get("train_step")
         uid, session, _ = key.rsplit("_", 2)
         return cls(
             uid=uid,
@@ -76,6 +79,7 @@ class Rollout:
             exposure=None if exposure is None else float(exposure),
             shown=tuple(extra.get("shown") or ()),
             shown_steps=tuple(extra.get("shown_steps") or ()),
+            planned_step=None if planned is None else int(planned),
             n_dropped=int(extra.get("routes_dropped") or 0),
             response_length=int(tag["response_len"]),
             components={name: float(info[name]) for name in READ if isinstance(info.get(name), (int, float))},

@@ -69,8 +69,11 @@ def build_schedule(config: Mapping[str, Any]) -> Callable[[int], float]:
         A pure, picklable function of the step.
 
     Raises:
+        TypeError: no mapping.
         ValueError: an unknown key or kind, or a value out of its bounds; the message names it.
     """
+    if not isinstance(config, Mapping):
+        raise TypeError(f"schedule: expected a mapping with at least `kind` and `fade_steps`, got {config!r}")
     unknown = sorted(set(map(str, config)) - set(KEYS))
     if unknown:
         raise ValueError(f"schedule: unknown key {', '.join(unknown)}; known are {', '.join(KEYS)}")

@@ -23,6 +23,7 @@ from rich.console import Console
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PROGRESS = re.compile(r"(\d+)/(\d+) \[")
+_SHOWN_EVERY_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -163,12 +164,13 @@ def _wait(process: subprocess.Popen[bytes], log: Path, start: int, console: Cons
     """Show the time and, where the command prints a tqdm bar, its position until the command ends."""
     begun = time.time()
     with console.status("starting", spinner="dots") as status:
-        while (code := process.poll()) is None:
-            bars = _PROGRESS.findall(_tail(log, start, 4000))
-            where = f", {bars[-1][0]} of {bars[-1][1]}" if bars else ""
-            status.update(f"{time.time() - begun:.0f} s{where}")
-            time.sleep(0.3)
-    return code
+        while True:
+            try:
+                return process.wait(_SHOWN_EVERY_S)
+            except subprocess.TimeoutExpired:
+                bars = _PROGRESS.findall(_tail(log, start, 4000))
+                where = f", {bars[-1][0]} of {bars[-1][1]}" if bars else ""
+                status.update(f"{time.time() - begun:.0f} s{where}")
 
 
 def _tail(log: Path, start: int, characters: int = 2500) -> str:

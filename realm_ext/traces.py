@@ -65,6 +65,7 @@ def _line(step: int, rollout: Rollout) -> dict[str, Any]:
     components = dict(rollout.components)
     return {
         "step": step,
+        "planned": step if rollout.planned_step is None else rollout.planned_step,
         "uid": rollout.row_uid or rollout.uid,
         "rollout": rollout.session,
         "exposure": rollout.exposure,

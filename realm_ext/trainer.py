@@ -1,7 +1,7 @@
-"""The trainer mode `realm_sync`: verl's synchronous PPO with exposure-aware advantages and safe checkpoints.
+"""The trainer modes `realm_sync` and `realm_colocate_async`: verl's own, with exposure-aware advantages and safe checkpoints.
 
 Serves design sections "MRPV" (advantages), "EAAI" (resume, validation in both regimes) and the speed goal of the
-CPU step. Registered when verl's trainers are imported; a config chooses it by `trainer.v1.trainer_mode`.
+CPU step. Registered when verl's trainers are imported; a config chooses one by `trainer.v1.trainer_mode`.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import transfer_queue as tq
 from omegaconf import OmegaConf, open_dict
@@ -17,7 +17,8 @@ from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 from transformers import AutoConfig
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
-from verl.trainer.ppo.v1.trainer_base import register_trainer
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer, register_trainer
+from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.tensordict_utils import assign_non_tensor_stack
 from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
@@ -25,7 +26,7 @@ from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token
 from realm_ext import adaptive_store, carry_over, checkpoints, traces
 from realm_ext.adaptive import Levels, Visit, bucket_of
 from realm_ext.advantages import strata, strata_of
-from realm_ext.agent_loop import EXPOSURE_COLUMN
+from realm_ext.agent_loop import EXPOSURE_COLUMN, STEP_COLUMN
 from realm_ext.config import read_config
 from realm_ext.preflight_data import train_paths
 from realm_ext.rollout_metrics import Rollout, step_metrics, validation_metrics
@@ -35,9 +36,16 @@ from reward_fns.routes import routes_from
 POLL_INTERVAL_S = 0.05
 
 
-@register_trainer("realm_sync")
-class RealmTrainerSync(PPOTrainerSync):
-    """verl's `sync` mode, plus what ReaLM needs from a trainer."""
+class RealmTrainer(PPOTrainer):
+    """What ReaLM needs from a trainer, on top of whichever mode of verl stands behind it in a subclass.
+
+    Attributes:
+        realm_mode: its name under `trainer.v1`.
+        verl_mode: the mode of verl that it is.
+    """
+
+    realm_mode: ClassVar[str]
+    verl_mode: ClassVar[str]
 
     def __init__(self, config: Any) -> None:
         self.realm = read_config(config)
@@ -51,8 +59,8 @@ class RealmTrainerSync(PPOTrainerSync):
 
     @property
     def trainer_mode(self) -> str:
-        """Always "sync": verl asks for it in six places, and this mode behaves as sync does in all of them."""
-        return "sync"
+        """verl's own name: verl asks for it in six places, and this mode behaves as that one does in all of them."""
+        return self.verl_mode
 
     @trainer_mode.setter
     def trainer_mode(self, value: str) -> None:
@@ -60,7 +68,7 @@ class RealmTrainerSync(PPOTrainerSync):
 
     def _build_replay_buffer(self) -> ReplayBuffer:
         buffer = super()._build_replay_buffer()
-        options = self.config.trainer.v1.get("realm_sync") or {}
+        options = self.config.trainer.v1.get(self.realm_mode) or {}
         buffer.poll_interval = float(options.get("poll_interval", POLL_INTERVAL_S))
         return buffer
 
@@ -285,6 +293,30 @@ class RealmTrainerSync(PPOTrainerSync):
                 "exposure decisions from here on differ from those of the run that wrote it",
                 flush=True,
             )
+
+
+@register_trainer("realm_sync")
+class RealmTrainerSync(RealmTrainer, PPOTrainerSync):
+    """verl's `sync` mode, plus what ReaLM needs from a trainer."""
+
+    realm_mode, verl_mode = "realm_sync", "sync"
+
+
+@register_trainer("realm_colocate_async")
+class RealmTrainerColocateAsync(RealmTrainer, PPOTrainerColocateAsync):
+    """verl's `colocate_async` mode, likewise.
+
+    Questions are handed out a batch ahead, and a rollout may be trained in a later step than the one it was planned in.
+    verl persists the rows in flight and hands them out again after a resume, as of the step it resumes in: each row
+    therefore carries the step it was planned in, so that it is shown the same again.
+    """
+
+    realm_mode, verl_mode = "realm_colocate_async", "colocate_async"
+
+    def _next_train_batch(self, num_prompts: int | None = None) -> TensorDict:
+        batch = super()._next_train_batch(num_prompts)
+        assign_non_tensor_stack(batch, STEP_COLUMN, [self.global_steps] * len(batch))
+        return batch
 
 
 def visits_of(rollouts: Sequence[Rollout], buckets: Mapping[str, str]) -> list[Visit]:

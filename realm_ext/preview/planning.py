@@ -8,15 +8,22 @@ budget drops routes.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig
 
 from realm_ext.config import RealmConfig
 from realm_ext.exposure import GroupPlan
+from realm_ext.preview.levels import LevelView, view_levels
 from realm_ext.preview.sampling import Question
 from realm_ext.prompt import render_messages
 from realm_ext.schedule import build_schedule
 
 PERCENTILES = (50, 90, 99)
 MEASURED_PROMPTS = 64  # of one step
+DRAWN_STEPS = 120
+PRINTED_STEPS = 9
+UNGUIDED = GroupPlan(0.0, (), (), ())
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,70 @@ class LengthView:
     step: int
     percentiles: tuple[int, ...]
     over_budget: float
+
+
+@dataclass(frozen=True)
+class Preview:
+    """All that was found.
+
+    Attributes:
+        steps: for the curves.
+        lengths: at fewer steps, and only where somebody is guided.
+        levels: of adaptive exposure at assumed rates of success, at `steps`; empty where there is none.
+        visits: how often a question comes in the run.
+        longest_bare: tokens of the longest prompt without routes.
+        budget: `rollout.prompt_length`.
+        n_rows: rows of the training files.
+    """
+
+    steps: Sequence[StepView]
+    lengths: Sequence[LengthView]
+    levels: Sequence[LevelView]
+    visits: float
+    longest_bare: int
+    budget: int
+    n_rows: int
+
+
+def look_ahead(
+    config: DictConfig,
+    realm: RealmConfig,
+    questions: Sequence[Question],
+    n_rows: int,
+    count: Callable[[Any], int],
+) -> Preview:
+    """Go through the steps of the run.
+
+    Args:
+        questions: a sample of the training data, which has `n_rows` rows.
+        count: tokens of chat messages.
+
+    Raises:
+        ValueError: the number of steps is not known, or is 0.
+    """
+    rollout = config.actor_rollout_ref.rollout
+    steps_per_epoch = n_rows // config.data.train_batch_size
+    last = config.trainer.total_training_steps
+    if last is None:
+        last = steps_per_epoch * config.trainer.total_epochs
+    if last < 1 or steps_per_epoch < 1:
+        raise ValueError(
+            f"the run has no step: data.train_batch_size={config.data.train_batch_size} with {n_rows} rows of data"
+        )
+    n, budget = int(rollout.n), int(rollout.prompt_length)
+    fade_steps = realm.schedule.get("fade_steps")
+    viewed = steps_to_view(last, fade_steps, DRAWN_STEPS)
+    printed = set(steps_to_view(last, fade_steps, PRINTED_STEPS))
+    lengths = [view_lengths(questions, step, realm, n, count, budget) for step in sorted(printed)]
+    return Preview(
+        steps=[view_step(questions, step, realm, n) for step in sorted(printed | set(viewed))],
+        lengths=[view for view in lengths if view],
+        levels=view_levels(questions, sorted(printed | set(viewed)), realm, steps_per_epoch),
+        visits=last / steps_per_epoch,
+        longest_bare=max(count(render_plan(question, UNGUIDED, realm)) for question in questions),
+        budget=budget,
+        n_rows=n_rows,
+    )
 
 
 def plan_of(question: Question, step: int, realm: RealmConfig, n: int) -> GroupPlan:

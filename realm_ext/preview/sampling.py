@@ -10,18 +10,19 @@ import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
 from realm_ext.paths import Folder, find_folder
-from realm_ext.preflight_data import train_paths
+from realm_ext.preflight_data import check_info, schema_fault, train_paths
 from reward_fns.routes import Route, routes_from
 
 
 @dataclass(frozen=True)
 class Question:
-    """A training row with routes: its messages, uid and route bank, and its mark, if it has one."""
+    """A training row with routes: its messages, uid and route bank, its mark, if it has one, and its data source."""
 
     uid: str
     messages: Sequence[Mapping[str, Any]]
     routes: tuple[Route, ...]
     regime: str | None
+    data_source: str
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
     """
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
     path = Path(name)
     folder = find_folder(Folder.CONFIGS)
@@ -50,7 +52,7 @@ def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_dir(config_dir=str(folder), version_base=None):
             return compose(name, overrides=list(overrides))
-    except HydraException as error:
+    except (HydraException, OmegaConfBaseException) as error:
         raise ValueError(f"{name} does not compose: {error}") from error
 
 
@@ -58,7 +60,8 @@ def sample_questions(config: DictConfig, wanted: int) -> Sample:
     """`wanted` rows with routes, or as many as there are, evenly over the training files.
 
     Raises:
-        ValueError: no local parquet file is given, or the files hold no row with routes.
+        ValueError: no local parquet file is given, one is not as verl's and ReaLM's schema ask, or the files hold no row
+            with routes.
     """
     paths = train_paths(config)
     if not paths:
@@ -68,25 +71,51 @@ def sample_questions(config: DictConfig, wanted: int) -> Sample:
         raise ValueError(
             f"data.train_files: {missing[0]} is no local file; prepare the data or correct the path"
         )
-    files = [pq.ParquetFile(Path(path).expanduser()) for path in paths]
+    key = config.data.get("prompt_key", "prompt")
+    files = [_opened(path, key) for path in paths]
     n_rows = sum(file.metadata.num_rows for file in files)
     every = max(1, -(-n_rows // wanted))
-    key = config.data.get("prompt_key", "prompt")
     questions = [
-        Question(str(info["uid"]), record[key], routes_from(info["routes"]), info.get("regime"))
+        _question(record, key, f"a row of {', '.join(paths)}")
         for record in _every(files, key, every)
-        if (info := record.get("extra_info") or {}).get("routes")
+        if (record.get("extra_info") or {}).get("routes")
     ]
     if not questions:
-        raise ValueError(f"none of {', '.join(paths)} holds routes: every rollout would be unguided")
+        raise ValueError(
+            f"none of {', '.join(paths)} holds routes (extra_info.routes): every rollout would be unguided, and there is "
+            "nothing to preview"
+        )
     return Sample(tuple(questions), n_rows)
+
+
+def _opened(path: str, prompt_key: str) -> pq.ParquetFile:
+    try:
+        file = pq.ParquetFile(Path(path).expanduser())
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} cannot be read as parquet ({str(error).splitlines()[0]})") from error
+    fault = schema_fault(file.schema_arrow, prompt_key)
+    if fault:
+        raise ValueError(f"{path}: {fault}")
+    return file
+
+
+def _question(record: Mapping[str, Any], prompt_key: str, where: str) -> Question:
+    info = record["extra_info"]
+    check_info(info, where)
+    return Question(
+        uid=info["uid"],
+        messages=record[prompt_key],
+        routes=routes_from(info["routes"]),
+        regime=info.get("regime"),
+        data_source=str(record["data_source"]),
+    )
 
 
 def _every(files: Sequence[pq.ParquetFile], key: str, every: int) -> Iterator[dict[str, Any]]:
     """Every so many-th row over all files; only those are turned into Python objects."""
     seen = 0
     for file in files:
-        for batch in file.iter_batches(batch_size=1024, columns=[key, "extra_info"]):
+        for batch in file.iter_batches(batch_size=1024, columns=[key, "data_source", "extra_info"]):
             wanted = [i for i in range(batch.num_rows) if (seen + i) % every == 0]
             seen += batch.num_rows
             yield from batch.take(pa.array(wanted, pa.int64())).to_pylist()

@@ -77,7 +77,10 @@ def mcnemar_exact(gained: int, lost: int) -> float:
     if gained < 0 or lost < 0:
         raise ValueError(f"McNemar's test needs counts of 0 or more, got {gained} and {lost}")
     changed = gained + lost
-    tail = sum(math.comb(changed, k) for k in range(min(gained, lost) + 1))
+    tail = ways = 1  # of no question out of `changed`, then of one, of two...
+    for k in range(min(gained, lost)):
+        ways = ways * (changed - k) // (k + 1)
+        tail += ways
     return min(1.0, 2 * tail / 2**changed)
 
 

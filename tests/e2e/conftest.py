@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from realm_ext.accelerator import accelerator_present
+from tests.e2e.parity import ADAPTIVE, SITECUSTOMIZE, Decisions, command, decisions
 from tests.e2e.stack import Done, Stack, realm, sft
 
 SFT_STEPS = 8
@@ -61,3 +62,29 @@ def trained(stack: Stack, data: Path, init: Path) -> Trained:
     out = stack.folder / "sft"
     done = stack.must(sft(out, init, data / "sft.parquet", SFT_STEPS), 600)
     return Trained(out / f"global_step_{SFT_STEPS}" / "huggingface", done)
+
+
+@pytest.fixture(scope="session")
+def drawn(stack: Stack) -> dict[str, str]:
+    """Environment in which the reward is drawn by hash, see `tests.e2e.parity`."""
+    folder = stack.folder / "drawn"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(SITECUSTOMIZE)
+    return {"PYTHONPATH": str(folder)}
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a run with adaptive exposure decided that was never killed, and its TensorBoard folder."""
+
+    decisions: Decisions
+    tensorboard: Path
+
+
+@pytest.fixture(scope="session")
+def never_killed(stack: Stack, data: Path, trained: Trained, drawn: dict[str, str]) -> Whole:
+    """One run for every test that compares an interrupted run with one that was not."""
+    root, logs = stack.folder / "never_killed", stack.folder / "never_killed_logs"
+    run = command(root, trained.model, data, *ADAPTIVE, "trainer.save_freq=-1", workers=1)
+    stack.must(run, 900, **drawn, TENSORBOARD_DIR=str(logs))
+    return Whole(decisions(root), logs)

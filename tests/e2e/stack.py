@@ -91,9 +91,13 @@ class Stack:
         return process
 
     def wait_for(
-        self, process: "subprocess.Popen[bytes]", condition: Callable[[], bool], timeout: float
+        self,
+        process: "subprocess.Popen[bytes]",
+        condition: Callable[[], bool],
+        timeout: float,
+        every: float = 0.05,
     ) -> None:
-        """Wait until something holds while a command runs.
+        """Wait until something holds while a command runs, asking `every` so many seconds.
 
         Raises:
             AssertionError: the command ended first, or it took more than `timeout` seconds.
@@ -102,7 +106,7 @@ class Stack:
         while not condition():
             assert process.poll() is None, f"exit code {process.returncode}\n{self.tail(process)}"
             assert time.monotonic() < end, f"not seen in {timeout:.0f} s\n{self.tail(process)}"
-            time.sleep(0.05)
+            time.sleep(every)
 
     def end(self, process: "subprocess.Popen[bytes]") -> None:
         """SIGKILL a command's process group, and every process of this folder."""

@@ -14,6 +14,16 @@ pytestmark = pytest.mark.timeout(1800)
 
 PROMPT_TOKENS, RESPONSE_TOKENS = 1536, 32
 
+# What a run logs of exposure and rewards, in verl's own logger. First errors are unknown here, so `decisive` is missing,
+# and this model judges no route, so the shares of verdicts are; validation has its curves in test_rl_resume.py.
+EXPECTED = {
+    *(f"realm/{name}" for name in ("schedule", "exposure", "guided_share", "routes_shown", "steps_shown")),
+    *("realm/routes_dropped", "realm/verdicts/missing"),
+    *(f"realm/unguided/{name}" for name in ("score", "outcome", "format", "response_length")),
+    *(f"realm/guided/{name}" for name in ("score", "outcome", "format", "response_length")),
+    *(f"realm/guided/{name}" for name in ("verdict", "raw_verdict", "consistent")),
+}
+
 
 def test_rl_runs_on_gsm8k_with_real_routes(stack: Stack, shared_data: Path) -> None:
     folder = stack.folder / "gsm8k"
@@ -48,5 +58,6 @@ def test_rl_runs_on_gsm8k_with_real_routes(stack: Stack, shared_data: Path) -> N
     assert series["realm/exposure"].values == pytest.approx((2 / 3, 1 / 3, 0, 0), abs=1e-3)
     assert max(series["realm/guided_share"].values) > 0
     assert max(series["realm/routes_shown"].values) >= 1
+    assert EXPECTED - series.keys() == set()
     longest = max(series["prompt_length/max"].values)
     assert 100 < longest <= PROMPT_TOKENS, "guided prompts hold routes of real length, within the budget"

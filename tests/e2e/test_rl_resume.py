@@ -1,27 +1,28 @@
-"""RL is killed with SIGKILL in the middle, left as a kill while saving leaves it, resumed, merged, evaluated, reported.
+"""RL is killed with SIGKILL inside a save, resumed with another number of agent workers, merged, evaluated, reported.
 
-One run of the real main_ppo serves all tests here: each looks at another side of it.
+One run of the real main_ppo serves all tests here: each looks at another side of it. What it decided is compared with a
+run of the same configuration that was never killed. More kill points: test_resume_parity.py (`make test-long`).
 """
 
-import os
-import shutil
-import signal
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from realm_ext.checkpoints import MARKER, TRACKER, find
+from realm_ext import traces
+from realm_ext.checkpoints import TRACKER, find
 from realm_ext.paths import Folder, find_folder
 from realm_ext.report.scalars import EventFile, read_event_file, read_scalars
-from tests.e2e.conftest import Trained
-from tests.e2e.stack import Done, Stack, realm, rl
+from realm_ext.schedule import build_schedule
+from tests.e2e.conftest import Trained, Whole
+from tests.e2e.parity import ADAPTIVE, STEPS, Kill, command, decisions, run_until
+from tests.e2e.stack import Done, Stack, realm
 
 pytestmark = pytest.mark.timeout(3000)
 
-STEPS, FADE_STEPS, KILLED_AFTER, TORN = 6, 4, 2, 4
+WHOLE, FADE_STEPS = 2, STEPS * 3 // 4
+KILL = Kill(step=4, part="actor/optim_*.pt", delay=0.0)
 
 
 @dataclass(frozen=True)
@@ -38,68 +39,41 @@ class Resumed:
 
 
 @pytest.fixture(scope="module")
-def resumed(stack: Stack, data: Path, trained: Trained) -> Resumed:
+def resumed(stack: Stack, data: Path, trained: Trained, drawn: dict[str, str]) -> Resumed:
     run = stack.folder / "run"
     root = run / "rl" / "checkpoints"
-    command = rl(
-        root,
-        trained.model,
-        data / "train.parquet",
-        data / "val.parquet",
-        "realm.schedule.kind=linear",
-        f"realm.schedule.fade_steps={FADE_STEPS}",
-        f"trainer.total_training_steps={STEPS}",
-        "trainer.save_freq=2",
-        "trainer.test_freq=3",
+    one, two = (
+        command(root, trained.model, data, *ADAPTIVE, "trainer.save_freq=2", workers=workers)
+        for workers in (1, 2)
     )
-    logs = {"TENSORBOARD_DIR": str(run / "rl" / "tensorboard")}
-
-    process = stack.start(command, **logs)
-    try:
-        whole = root / f"global_step_{KILLED_AFTER}" / MARKER
-        stack.wait_for(process, whole.exists, 900)
-        stack.wait_for(process, lambda: f"step:{KILLED_AFTER} - " in stack.printed(process), 300)
-        os.killpg(process.pid, signal.SIGKILL)
-        assert process.wait(60) == -signal.SIGKILL
-        # Ray's own processes are in other groups: left alone, they would go on writing beside the resumed run
-        end = time.monotonic() + 120
-        while still := stack.running():
-            assert time.monotonic() < end, f"outlived the kill: {still}"
-            time.sleep(0.5)
-    finally:
-        stack.end(process)
-    leave_as_killed_while_saving(root)
-
-    done = stack.must(command, 900, **logs)
+    logs = drawn | {"TENSORBOARD_DIR": str(run / "rl" / "tensorboard")}
+    run_until(stack, root, KILL, one, logs)
+    assert not (root / f"global_step_{KILL.step}" / "data.pt").exists()
+    # A kill between truncating and writing it, which verl does in place, cannot be timed.
+    (root / TRACKER).write_text("")
+    done = stack.must(two, 900, **logs)
     files = sorted((run / "rl" / "tensorboard").glob("events.*"), key=lambda path: path.stat().st_mtime)
     return Resumed(run, done, [read_event_file(path) for path in files])
 
 
-def leave_as_killed_while_saving(root: Path) -> None:
-    """verl truncates its tracker before it writes it; a checkpoint's files come one after the other."""
-    (root / TRACKER).write_text("")
-    whole, half = (root / f"global_step_{step}" for step in (KILLED_AFTER, TORN))
-    shutil.rmtree(half, ignore_errors=True)
-    shutil.copytree(whole, half)
-    (half / MARKER).unlink()
-    (half / "data.pt").unlink()
-    weights = max((half / "actor").iterdir(), key=lambda path: path.stat().st_size)
-    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+def test_it_decides_as_one_that_was_never_killed(resumed: Resumed, never_killed: Whole) -> None:
+    assert traces.steps(resumed.checkpoints) == list(range(1, STEPS + 1))
+    assert decisions(resumed.checkpoints) == never_killed.decisions
 
 
 def test_it_says_where_it_resumes_and_why(resumed: Resumed) -> None:
     (line,) = {
         line.partition("ReaLM: ")[2] for line in resumed.done.out.splitlines() if "resuming from" in line
     }
-    assert line.startswith(f"resuming from step {KILLED_AFTER}, the last whole checkpoint in ")
+    assert line.startswith(f"resuming from step {WHOLE}, the last whole checkpoint in ")
     assert f"{TRACKER} is empty" in line
-    assert f"global_step_{TORN} is half written" in line
+    assert f"global_step_{KILL.step} is half written" in line
 
 
 def test_no_step_is_lost_and_none_is_done_twice(resumed: Resumed) -> None:
     second = resumed.events[-1]
     steps = [step for step, _ in second.points["training/global_step"]]
-    assert steps == list(range(KILLED_AFTER + 1, STEPS + 1))
+    assert steps == list(range(WHOLE + 1, STEPS + 1))
     assert second.whole
 
 
@@ -107,15 +81,18 @@ def test_it_ends_with_the_last_step_whole(resumed: Resumed) -> None:
     found = find(resumed.checkpoints)
     assert (found.step, found.incomplete, found.problems) == (STEPS, (), ())
     kept = {path.name for path in resumed.checkpoints.glob("global_step_*")}
-    assert kept == {"global_step_4", "global_step_6"}  # max_actor_ckpt_to_keep: 2
+    assert kept == {"global_step_6", "global_step_8"}  # max_actor_ckpt_to_keep: 2
     assert (resumed.checkpoints / TRACKER).read_text() == str(STEPS)
-    assert (resumed.checkpoints / f"incomplete_global_step_{TORN}").is_dir()
+    assert (resumed.checkpoints / f"incomplete_global_step_{KILL.step}").is_dir()
 
 
 def test_exposure_falls_to_nothing(resumed: Resumed) -> None:
-    found = dict(resumed.events[-1].points["realm/exposure"])
-    assert found[KILLED_AFTER + 1] == pytest.approx(1 - (KILLED_AFTER + 1) / FADE_STEPS, abs=0.01)
-    assert [found[step] for step in range(FADE_STEPS, STEPS + 1)] == [0.0] * (STEPS - FADE_STEPS + 1)
+    points = {name: dict(resumed.events[-1].points[f"realm/{name}"]) for name in ("schedule", "exposure")}
+    ceiling = build_schedule({"kind": "linear", "fade_steps": FADE_STEPS})
+    for step in range(WHOLE + 1, STEPS + 1):
+        assert points["schedule"][step] == pytest.approx(ceiling(step))
+        assert 0.0 <= points["exposure"][step] <= ceiling(step) + 1e-6
+    assert points["exposure"][WHOLE + 1] > 0
     guided = dict(resumed.events[-1].points["realm/guided_share"])
     assert [guided[step] for step in range(FADE_STEPS, STEPS + 1)] == [0.0] * (STEPS - FADE_STEPS + 1)
 
@@ -124,7 +101,7 @@ def test_validation_in_both_regimes(resumed: Resumed) -> None:
     second = resumed.events[-1].points
     for regime in ("guided", "unguided"):
         steps = [step for step, _ in second[f"realm/val/{regime}_acc"]]
-        assert steps == [KILLED_AFTER, 3, STEPS]  # before training, then every third step
+        assert steps == [4, 6, STEPS]  # every second step
     for step, gap in second["realm/val/gap"]:
         of = {regime: dict(second[f"realm/val/{regime}_acc"])[step] for regime in ("guided", "unguided")}
         assert gap == pytest.approx(of["guided"] - of["unguided"])

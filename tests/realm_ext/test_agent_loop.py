@@ -235,3 +235,14 @@ def test_the_rows_own_exposure_is_taken_before_the_schedules() -> None:
     given = {**row(uid="q", regime=None, routes=ROUTES), "realm_exposure": 0.0}
     prepared = prepare(make_loop(exposure=1.0), given)
     assert (prepared.plan.exposure, any(prepared.plan.guided)) == (0.0, False)
+
+
+def test_a_row_handed_out_again_is_planned_as_of_its_own_step() -> None:
+    given = row(uid="q", regime=None, routes=LONG)
+    first = prepare(make_loop(exposure=0.5), given)
+    again = prepare(
+        make_loop(exposure=0.5), {**given, "global_steps": 9, "realm_step": given["global_steps"]}
+    )
+    assert again == first
+    other = [prepare(make_loop(exposure=0.5), {**given, "global_steps": step}) for step in range(6, 12)]
+    assert any(one.plan != first.plan for one in other)

@@ -18,6 +18,7 @@ from verl.workers.rollout.replica import TokenOutput
 from data_prep.demo_model import DemoSize, build_demo_model
 from realm_ext.agent_loop import RealmAgentLoop
 from realm_ext.prompt import render_messages
+from reward_fns.routes import routes_from
 
 RESPONSE_LENGTH = 12
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2+3?"}]
@@ -76,3 +77,15 @@ def test_prompt_response_mask_and_log_probs_are_the_same(
         assert getattr(ours, name) == getattr(theirs, name), name
     assert ours.extra_fields["asked"] == theirs.extra_fields["asked"] == ours.prompt_ids
     assert ours.response_ids == ids[:RESPONSE_LENGTH]
+
+
+def test_with_routes_shown_they_are_those_of_the_rendered_prompt(tokenizer: Any) -> None:
+    routes = [{"steps": ["2 and 3", "so 5"], "answer": "5", "label": True}]
+    engine_output = TokenOutput(token_ids=[9, 8, 7], log_probs=[-0.1, -0.2, -0.3], stop_reason="completed")
+    info = {"uid": "q", "regime": "guided", "routes": routes}
+    ours = rollout(RealmAgentLoop, tokenizer, engine_output, {"raw_prompt": MESSAGES, "extra_info": info})
+    rendered = render_messages(MESSAGES, routes_from(routes))
+    theirs = rollout(SingleTurnAgentLoop, tokenizer, engine_output, {"raw_prompt": rendered})
+    assert "Routes to judge" in tokenizer.decode(ours.prompt_ids)
+    for name in ("prompt_ids", "response_ids", "response_mask", "response_logprobs"):
+        assert getattr(ours, name) == getattr(theirs, name), name

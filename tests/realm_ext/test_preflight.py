@@ -178,9 +178,11 @@ def test_a_config_without_realm_is_left_alone() -> None:
         ("data.val_files", ["/no/val.parquet"], "/no/val.parquet does not exist"),
         ("data.train_files", None, "data.train_files: no file is given"),
         ("data.val_files", [], "data.val_files: no file is given"),
-        ("trainer.v1.trainer_mode", "colocate_async", "colocate_async: not supported"),
-        ("trainer.v1.trainer_mode", "separate_async", "separate_async: not supported"),
-        ("algorithm.adv_estimator", "remax", "adv_estimator=remax: not supported"),
+        ("trainer.v1.trainer_mode", "colocate_async", "use realm_colocate_async"),
+        ("trainer.v1.trainer_mode", "separate_async", "needs GPUs for rollouts alone"),
+        ("algorithm.adv_estimator", "remax", "adv_estimator=remax: not supported where routes are shown"),
+        ("algorithm.adv_estimator", "grpo", "adv_estimator=grpo: not supported where routes are shown"),
+        ("algorithm.adv_estimator", "gae", "adv_estimator=gae: not supported where routes are shown"),
         (
             "realm",
             {"schedule": {"kind": "constant"}, "adaptive": {"kind": "all"}},
@@ -214,6 +216,11 @@ def test_weights_set_twice_must_agree(config: DictConfig) -> None:
     OmegaConf.set_struct(config, False)
     config.reward.custom_reward_function.reward_kwargs = {"w_verdict": 0.1}
     assert "w_verdict=0.1 contradicts realm.weights.verdict=0.2" in refused(config)
+
+
+def test_the_asynchronous_mode_is_fine_without_adaptive_exposure(config: DictConfig) -> None:
+    config.trainer.v1.trainer_mode = "realm_colocate_async"
+    check(config)
 
 
 def test_poll_interval_is_checked(config: DictConfig) -> None:
@@ -350,6 +357,23 @@ def test_what_takes_the_meaning_of_routes_away_is_refused(config: DictConfig, ke
     assert f"{key}=true: not supported where the data holds routes" in refused(config)
 
 
+@pytest.mark.parametrize("key", ["tool_config_path", "function_tool_path"])
+def test_tools_are_refused(config: DictConfig, key: str) -> None:
+    OmegaConf.set_struct(config, False)
+    OmegaConf.update(config, f"actor_rollout_ref.rollout.multi_turn.{key}", "tools.yaml")
+    message = refused(config)
+    assert f"{key}=tools.yaml: not supported" in message and "calls no tools; set it to null" in message
+
+
+def test_another_estimator_is_fine_where_no_route_is_shown(config: DictConfig, tmp_path: Path) -> None:
+    config.algorithm.adv_estimator = "grpo"
+    config.realm.schedule = {"kind": "constant", "start": 0.0}
+    check(config)
+    config.realm.schedule = {"kind": "linear", "fade_steps": 6}
+    write(Path(config.data.train_files), [make_row(i, routes=[]) for i in range(8)])
+    check(config)  # the validation rows have routes, but none of them is trained on
+
+
 def test_adaptive_needs_a_state_of_the_same_step_and_the_same_data(
     config: DictConfig, tmp_path: Path
 ) -> None:
@@ -372,5 +396,7 @@ def test_adaptive_needs_a_state_of_the_same_step_and_the_same_data(
     assert "data.train_max_samples with data.seed=null draws other questions" in refused(config)
     config.data.seed = 1
     assert "draws other questions" not in refused(config)
+    config.trainer.v1.trainer_mode = "realm_colocate_async"
+    assert "the order in which outcomes arrive depends on timing" in refused(config)
     config.realm.unguided_floor = 0
     assert "per_question learns from unguided rollouts" in refused(config)

@@ -84,6 +84,19 @@ def test_bad_configs_are_refused(config: dict[str, Any], text: str) -> None:
         build_schedule(config)
 
 
+@pytest.mark.parametrize("config", [None, "linear", ["linear", 30]])
+def test_what_is_no_mapping_is_refused(config: Any) -> None:
+    with pytest.raises(TypeError, match="schedule: expected a mapping"):
+        build_schedule(config)
+
+
+def test_the_least_that_must_be_given() -> None:
+    for kind in FADING:
+        exposure = build_schedule({"kind": kind, "start": 1.0, "fade_steps": 20})
+        assert (exposure(0), exposure(20), exposure(10**9)) == (1.0, 0.0, 0.0)
+        assert [exposure(step) for step in range(20)] == [exposure(step) for step in range(20)]
+
+
 def test_negative_step_is_refused() -> None:
     with pytest.raises(ValueError, match="negative"):
         build_schedule({"kind": "constant"})(-1)

@@ -19,6 +19,7 @@ def rollout(row_uid: str, session: int, guided: bool = True) -> Rollout:
             "shown": [1] if guided else [],
             "shown_steps": [2] if guided else [],
             "row_uid": row_uid,
+            "train_step": 2,
             "reward_extra_info": {"score": 1.2, "outcome": 1, "verdict": 0.4},
         },
     )
@@ -30,6 +31,7 @@ def test_a_line_says_what_was_shown_and_what_came_of_it(tmp_path: Path) -> None:
     assert [(line["uid"], line["rollout"]) for line in lines] == [("a", 0), ("a", 1), ("b", 0)]
     assert lines[0] == {
         "step": 3,
+        "planned": 2,
         "uid": "a",
         "rollout": 0,
         "exposure": 0.5,

@@ -11,15 +11,18 @@ from omegaconf import DictConfig, OmegaConf
 pytest.importorskip("verl")
 
 from verl.trainer.ppo.v1 import trainer_base
+from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.utils.tensordict_utils import get_tensordict
 from verl.utils.tracking import Tracking
 
 from realm_ext import trainer as trainer_module
 from realm_ext.advantages import _STRATA
+from realm_ext.agent_loop import STEP_COLUMN
 from realm_ext.checkpoints import MARKER, TRACKER, step_folder
 from realm_ext.config import read_config
 from realm_ext.report.scalars import read_scalars
-from realm_ext.trainer import RealmTrainerSync
+from realm_ext.trainer import RealmTrainerColocateAsync, RealmTrainerSync
 
 
 def make_config(root: Path, realm: dict[str, Any] | None = None, **trainer: Any) -> DictConfig:
@@ -99,6 +102,20 @@ def test_it_is_registered_and_reports_sync(tmp_path: Path) -> None:
     made = make_trainer(tmp_path)
     made.trainer_mode = "realm_sync"
     assert made.trainer_mode == "sync"
+
+
+def test_the_asynchronous_mode_is_verls_with_rows_that_carry_their_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trainer_base.get_trainer_cls("realm_colocate_async") is RealmTrainerColocateAsync
+    made = RealmTrainerColocateAsync.__new__(RealmTrainerColocateAsync)
+    made.levels, made.global_steps = None, 7
+    assert made.trainer_mode == "colocate_async"
+    infos: np.ndarray = np.empty(2, dtype=object)
+    infos[:] = [{"uid": "a"}, {"uid": "b"}]
+    given = get_tensordict({"extra_info": infos})
+    monkeypatch.setattr(PPOTrainerColocateAsync, "_next_train_batch", lambda *_: given)
+    assert list(made._next_train_batch()[STEP_COLUMN]) == [7, 7]
 
 
 def test_poll_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,17 @@ from typer.testing import CliRunner
 from data_prep.schema import RL_SCHEMA, rl_row
 from realm_ext.config import RealmConfig, read_config
 from realm_ext.preview import command
-from realm_ext.preview.planning import plan_of, render_plan, steps_to_view, view_lengths, view_step
-from realm_ext.preview.sampling import Question, compose_config, sample_questions
+from realm_ext.preview.drawing import draw, draw_beside
+from realm_ext.preview.levels import view_levels
+from realm_ext.preview.planning import (
+    look_ahead,
+    plan_of,
+    render_plan,
+    steps_to_view,
+    view_lengths,
+    view_step,
+)
+from realm_ext.preview.sampling import Question, Sample, compose_config, sample_questions
 from realm_ext.report.style import LIGHT
 from reward_fns.routes import Route
 
@@ -29,7 +38,10 @@ def realm_config(**options: Any) -> RealmConfig:
 
 
 def questions(n: int = 300) -> list[Question]:
-    return [Question(f"q{i}", [{"role": "user", "content": f"{i}?"}], ROUTES, None) for i in range(n)]
+    return [
+        Question(f"q{i}", [{"role": "user", "content": f"{i}?"}], ROUTES, None, "realm/math")
+        for i in range(n)
+    ]
 
 
 def count(messages: Any) -> int:
@@ -117,9 +129,26 @@ class FakeTokens:
         return "".join(message["content"] for message in messages)
 
 
+def test_a_file_that_is_no_data_is_said(tmp_path: Path) -> None:
+    (tmp_path / "torn.parquet").write_bytes(b"PAR1 and nothing more")
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "other.parquet")
+    for name, text in (
+        ("torn", "cannot be read as parquet"),
+        ("other", "column prompt, data_source, reward_model"),
+    ):
+        with pytest.raises(ValueError, match=rf"{name}.parquet.*{text}"):
+            sample_questions(config_for(tmp_path / f"{name}.parquet"), 5)
+    row = rl_row("What?", "1", domain="math", index=0, split="train", routes=ROUTES)
+    row["extra_info"]["uid"] = None
+    pq.write_table(pa.Table.from_pylist([row], schema=RL_SCHEMA), tmp_path / "uid.parquet")
+    with pytest.raises(ValueError, match="uid must be a text"):
+        sample_questions(config_for(tmp_path / "uid.parquet"), 5)
+
+
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
     monkeypatch.setattr(command, "PromptTokens", FakeTokens)
+    monkeypatch.setattr(command, "model_problem", lambda path: None)
     made = typer.Typer()
     made.command()(command.preview)
     return made
@@ -137,6 +166,33 @@ def test_the_command_prints_and_plots(app: typer.Typer, tmp_path: Path) -> None:
     assert "Routes to judge:" in done.output and "(cut here)" in done.output
 
 
+def test_variants_stand_beside_each_other(app: typer.Typer, tmp_path: Path) -> None:
+    pytest.importorskip("verl")
+    rows, out = write_rows(tmp_path / "a.parquet", 64), tmp_path / "beside.png"
+    adaptive = "realm.adaptive.kind=per_question realm.adaptive.lower_by=0.5"
+    options = ["--out", str(out), "--beside", "realm.schedule.kind=linear", "--beside", adaptive]
+    done = CliRunner().invoke(app, ["realm_quickstart", f"data.train_files={rows}", *options])
+    assert done.exit_code == 0, done.output
+    assert out.read_bytes().startswith(b"\x89PNG")
+    titles = [line.strip() for line in done.output.splitlines()]
+    assert [
+        title for title in ("as given", "realm.schedule.kind=linear", adaptive) if title not in titles
+    ] == []
+
+
+def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("verl")
+    made = typer.Typer()
+    made.command()(command.preview)
+    overrides = [
+        f"data.train_files={write_rows(tmp_path / 'a.parquet', 9)}",
+        "actor_rollout_ref.model.path=/no/model",
+    ]
+    done = CliRunner().invoke(made, ["realm_quickstart", *overrides, "--out", str(tmp_path / "x.png")])
+    assert done.exit_code == 1
+    assert done.output.startswith("realm preview: actor_rollout_ref.model.path=/no/model: no such folder")
+
+
 def test_a_fault_is_one_line(app: typer.Typer) -> None:
     done = CliRunner().invoke(app, ["no_such_recipe"])
     assert done.exit_code == 1
@@ -152,8 +208,45 @@ def test_a_run_without_any_guided_step_is_drawn_too(tmp_path: Path) -> None:
         }
     )
     realm = realm_config(schedule={"kind": "constant", "start": 0.0})
-    sample = command.Sample(tuple(questions(8)), 8)
-    found = command.look_ahead(config, realm, sample, count)
+    found = look_ahead(config, realm, questions(8), 8, count)
     assert [view.step for view in found.steps] == [1, 2, 3, 4] and found.lengths == []
-    command.draw(found, LIGHT, tmp_path / "x.png")
-    assert len(command.example_prompts(sample.questions, found, realm, 4)) == 1
+    draw(found, LIGHT, tmp_path / "x.png")
+    draw_beside([("one", found), ("other", found)], LIGHT, tmp_path / "y.png")
+    assert (tmp_path / "x.png").stat().st_size > 0 and (tmp_path / "y.png").stat().st_size > 0
+    sample = Sample(tuple(questions(8)), 8)
+    tokens: Any = FakeTokens(config)
+    variant = command.Variant("t", config, realm, sample, tokens, found)
+    assert [title for title, *_ in command.example_prompts(variant)] == ["unguided"]
+
+
+def test_more_rows_in_a_step_than_there_are(tmp_path: Path) -> None:
+    config = OmegaConf.create(
+        {
+            "actor_rollout_ref": {"rollout": {"n": 4, "prompt_length": 50}},
+            "trainer": {"total_training_steps": 3, "total_epochs": 2},
+            "data": {"train_batch_size": 16},
+        }
+    )
+    with pytest.raises(ValueError, match="no step: data.train_batch_size=16 with 8 rows"):
+        look_ahead(config, realm_config(), questions(8), 8, count)
+
+
+def test_adaptive_levels_at_assumed_rates_of_success() -> None:
+    """Never right: the ceiling. Always right, one visit a step: down by 0.5 a visit. Half: between."""
+    steps = [1, 2, 3, 4, 7, 8]
+    realm = realm_config(adaptive={"kind": "per_question", "lower_by": 0.5})
+    never, half, always = view_levels(questions(50), steps, realm, 1)
+    assert never.exposure == pytest.approx([1 - step / 8 for step in steps])
+    assert always.exposure == pytest.approx([7 / 8, 6 / 8 / 2, 0.0, 0.0, 0.0, 0.0])
+    for low, middle, high in zip(always.exposure, half.exposure, never.exposure, strict=True):
+        assert low <= middle <= high
+    assert always.exposure[1] < half.exposure[1] < never.exposure[1]
+    assert view_levels(questions(5), steps, realm_config(), 1) == []
+
+
+def test_a_question_is_visited_once_an_epoch() -> None:
+    realm = realm_config(adaptive={"kind": "per_question", "lower_by": 1.0})
+    (*_, always) = view_levels(questions(60), [1, 2, 3, 4], realm, 4)
+    left = [exposure / (1 - step / 8) for step, exposure in zip((1, 2, 3, 4), always.exposure, strict=True)]
+    # Questions not visited yet have their bucket's level, and it is 0 after the first visits of any.
+    assert left == pytest.approx([1.0, 0.0, 0.0, 0.0])

@@ -45,7 +45,7 @@ def check(page: str) -> Checker:
     return checker
 
 
-def test_a_whole_run_gives_page_pictures_and_tables(run_dir: Path) -> None:
+def test_a_whole_run_gives_page_pictures_and_tables_and_escapes_what_comes_from_files(run_dir: Path) -> None:
     code, out, _ = run(str(run_dir))
     assert code == 0
     folder = run_dir / "report"
@@ -58,11 +58,6 @@ def test_a_whole_run_gives_page_pictures_and_tables(run_dir: Path) -> None:
     for text in ("RL - SFT", "+30.0", "better", "within noise", "2 min 13 s", "more than noise"):
         assert text in out
     assert "Missing or left out" not in page
-
-
-def test_what_comes_from_files_is_escaped(run_dir: Path) -> None:
-    run(str(run_dir))
-    page = (run_dir / "report" / "index.html").read_text(encoding="utf-8")
     assert "rl &lt;b&gt;" in page and "demo &lt;run&gt;" in page
     assert "<b>" not in page and "<run>" not in page
 
@@ -90,8 +85,8 @@ def test_a_wrong_folder_is_one_line_and_a_failure(tmp_path: Path) -> None:
     assert err.startswith("realm report:") and err.count("\n") == 1
 
 
-def test_names_with_markup_do_not_upset_the_terminal(run_dir: Path) -> None:
-    (run_dir / "stages.json").write_text('[{"name": "[bold]x[/red]", "seconds": 1}]')
-    code, out, _ = run(str(run_dir))
+def test_names_with_markup_do_not_upset_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "stages.json").write_text('[{"name": "[bold]x[/red]", "seconds": 1}]')
+    code, out, _ = run(str(tmp_path))
     assert code == 0
     assert "[bold]x[/red]" in out
