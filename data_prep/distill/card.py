@@ -6,8 +6,9 @@ interrupted, how fast it was or what failed tries cost: that is in the store and
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from data_prep.distill.limits import Prices
+from data_prep.distill.limits import FREE, Prices
 from data_prep.distill.options import Options
 from data_prep.distill.requests import Parameters
 from data_prep.distill.teachers import Teacher
@@ -27,7 +28,7 @@ class About:
 
     inputs: Mapping[str, str]
     licence: str = "other"
-    prices: Prices = Prices()
+    prices: Prices = FREE
 
 
 def make_card(about: About, options: Options, teacher: Teacher, left: int, total: int) -> Card:
@@ -75,11 +76,7 @@ def make_provenance(
         seed=options.seed,
         teacher={
             **teacher.description,
-            "temperature": parameters.temperature,
-            "top_p": parameters.top_p,
-            "max_tokens": parameters.max_tokens,
-            "extra": dict(parameters.extra),
-            "seeds_sent": options.send_seeds,
+            **(_sampling(parameters, options) if teacher.remembers else {}),
             "replies": tally.requests,
             "prompt_tokens": tally.prompt_tokens,
             "completion_tokens": tally.completion_tokens,
@@ -88,3 +85,13 @@ def make_provenance(
         },
         prompt_version=prompt_version,
     )
+
+
+def _sampling(parameters: Parameters, options: Options) -> dict[str, Any]:
+    return {
+        "temperature": parameters.temperature,
+        "top_p": parameters.top_p,
+        "max_tokens": parameters.max_tokens,
+        "extra": dict(parameters.extra),
+        "seeds_sent": options.send_seeds,
+    }

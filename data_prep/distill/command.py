@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -21,7 +21,7 @@ from data_prep.distill import estimate as estimating
 from data_prep.distill.card import About
 from data_prep.distill.experts import Expert, find_expert
 from data_prep.distill.flow import Plan
-from data_prep.distill.limits import Prices
+from data_prep.distill.limits import FREE, Prices
 from data_prep.distill.openai_teacher import KEY_VARIABLE, OPENAI_URL, OpenAITeacher
 from data_prep.distill.options import MAX_CHARS, NONE, PROGRAM, TEACHER, Options
 from data_prep.distill.program_teacher import ProgramTeacher
@@ -47,7 +47,7 @@ EXIT_CODES = {
 _console = Console(stderr=True)
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """Teachers."""
 
     OPENAI = "openai"
@@ -55,7 +55,7 @@ class Kind(str, Enum):
     PROGRAM = "program"
 
 
-class ContrastFrom(str, Enum):
+class ContrastFrom(StrEnum):
     """Who judges in contrast rows; `auto`: the domain's expert where there is one, else the teacher."""
 
     AUTO = "auto"
@@ -105,7 +105,7 @@ def distill(
     ] = ContrastFrom.AUTO,
     routes: Annotated[int, typer.Option(min=1, help="Routes in a contrast row at most.")] = 4,
     temperature: Annotated[
-        float, typer.Option(min=0, help="Of the teacher; below 0.01 all attempts are alike.")
+        float, typer.Option(min=0, help="Of the teacher; at 0 all attempts are alike.")
     ] = 0.7,
     top_p: Annotated[float | None, typer.Option(min=0, max=1, help="Of the teacher.")] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Of one reply.")] = 1024,
@@ -183,7 +183,7 @@ def distill(
             rows_per_file=rows_per_file,
         )
         prices = Prices(Decimal(str(price_in)), Decimal(str(price_out)))
-        if max_cost is not None and prices == Prices():
+        if max_cost is not None and prices == FREE:
             raise ValueError("--max-cost needs --price-in and --price-out")
         limits = Limits(
             requests_per_minute,
@@ -313,7 +313,7 @@ def _object(option: str, text: str) -> Mapping[str, Any]:
     except ValueError as error:
         raise ValueError(f"{option} is a JSON object; got {text!r} ({error})") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{option} is a JSON object; got {text!r}")
+        raise ValueError(f"{option} is a JSON object; got {text!r}")  # noqa: TRY004  bad input, whatever its type
     return value
 
 
@@ -364,7 +364,7 @@ def _tell_sender(sender: Sender, store: Store, prices: Prices) -> None:
     for name, number in sorted(sender.counts.items()):
         typer.echo(f"sent\t{number}\t{name}")
     typer.echo(f"store\t{len(store)}\treplies")
-    if prices != Prices():
+    if prices != FREE:
         typer.echo(f"spent\t{store.spent:.4f}\tby replies and tries with a known end")
         if store.unsettled:
             typer.echo(

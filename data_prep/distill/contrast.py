@@ -94,7 +94,7 @@ async def by_teacher(
     read = read_response(answer, len(routes), how)
     if isinstance(read, Drop):
         return Judged(None, Drop(f"contrast: {read.reason}", read.evidence), reply)
-    response, steps, cited = read
+    response, steps, _ = read
     final = response.answer or ""
     verdicts = [verdict for verdict in response.verdicts if verdict is not None]
     reason = None

@@ -110,6 +110,9 @@ class Budget:
         self._changed.set()
 
 
+FREE = Prices()
+
+
 def backoff(tries: int, seed: str) -> float:
     """Seconds to wait after so many failed tries: half fixed, half drawn, doubling up to a minute."""
     longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(tries - 1, 16))

@@ -5,7 +5,7 @@ Serves design.md, section Guided CoT distillation, item 3: rate, spend, estimate
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -54,7 +54,7 @@ class Live:
         self._what, self._total, self._done = "", 0, 0
         self._told = time.monotonic()
 
-    def __enter__(self) -> "Live":
+    def __enter__(self) -> Self:
         self._bars.start()
         return self
 

@@ -15,7 +15,7 @@ from data_prep.distill.card import About, make_card, make_provenance
 from data_prep.distill.chains import Citations, Drop, Reading
 from data_prep.distill.contrast import Contrast, Judged
 from data_prep.distill.experts import Expert
-from data_prep.distill.flow import Work
+from data_prep.distill.flow import Outcome, Work
 from data_prep.distill.options import PROGRAM, TEACHER, Options
 from data_prep.distill.program_teacher import ProgramTeacher
 from data_prep.distill.progress import Progress
@@ -131,7 +131,9 @@ class Distillation:
                     left += 1
                 else:
                     row = self._contrast_of(question, chosen.pop(question.uid, None))
-                    folder.add(question, outcome, row, self._routes_of(question))
+                    written = self._routes_of(question)
+                    shown = self._routes_to_show(question, outcome, written)
+                    folder.add(question, outcome, row, written, shown)
                 progress.advance()
             files = folder.close()
         except BaseException:
@@ -165,6 +167,14 @@ class Distillation:
             return self._expert.route_set(question.text, self._options.routes, rng).routes
         except ValueError:
             return ()  # counted where its chain was asked for
+
+    def _routes_to_show(
+        self, question: Question, outcome: Outcome, written: Sequence[Route]
+    ) -> Sequence[Route]:
+        """Of the RL row: those that came with the question, else the expert's set, else some of the teacher's."""
+        if composed := question.routes or written:
+            return composed
+        return contrast.shown_routes(question, outcome, self._options.routes, self._options.seed)
 
 
 async def _each(

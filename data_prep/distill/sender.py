@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
-from data_prep.distill.limits import Budget, CeilingReached, Clock, Pace, Prices, backoff
+from data_prep.distill.limits import FREE, Budget, CeilingReached, Clock, Pace, Prices, backoff
 from data_prep.distill.requests import Failure, Parameters, Reply, Request, request_key
 from data_prep.distill.store import Store
 from data_prep.distill.teachers import Malformed, Refused, Teacher, TryAgain
@@ -39,7 +39,7 @@ class Limits:
     tries: int = 8
     malformed_tries: int = 3
     longest_wait: float = 600.0
-    prices: Prices = Prices()
+    prices: Prices = FREE
     max_cost: Decimal | None = None
     skip_failing: bool = False
 
@@ -108,7 +108,7 @@ class Sender:
         minutes = max(self._clock.now() - self._began, 1.0) / 60
         rate = f"{self.counts['replies'] / minutes:.0f} replies/min"
         spent = self._store.spent + self._store.unsettled
-        return f"{rate}, spent {spent:.2f}" if self._limits.prices != Prices() else rate
+        return f"{rate}, spent {spent:.2f}" if self._limits.prices != FREE else rate
 
     def key(self, request: Request) -> str:
         """The store's key of a request."""

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from data_prep.distill.requests import Failure, Reply, Request
 
@@ -66,7 +66,7 @@ class Store:
         self.counts: Counter[str] = Counter()
         """Lines by kind, this process's included."""
 
-    def __enter__(self) -> "Store":
+    def __enter__(self) -> Self:
         if not self._read_only:
             self._lock = self._take_lock()
         try:

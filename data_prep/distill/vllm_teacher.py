@@ -86,19 +86,16 @@ class VllmTeacher:
         ids = self._tokenizer.apply_chat_template(
             request.chat, add_generation_prompt=True, tokenize=True, return_dict=False
         )
-        last = None
+        number = str(next(self._numbers))
         try:
-            async for last in self._engine.generate(
-                {"prompt_token_ids": ids}, sampling, str(next(self._numbers))
-            ):
-                pass
+            outputs = [
+                output async for output in self._engine.generate({"prompt_token_ids": ids}, sampling, number)
+            ]
         except ValueError as error:  # a prompt beyond the model's context
             raise Refused(f"vLLM refuses the request: {error}", for_all=False) from error
         except EngineDeadError as error:
             raise Refused(f"vLLM's engine has died: {error}", for_all=True) from error
-        if last is None or not last.outputs:
-            raise Refused("vLLM ended a request without a reply", for_all=False)
-        done = last.outputs[0]
+        done = outputs[-1].outputs[0]
         return Reply(done.text, done.finish_reason or "stop", len(ids), len(done.token_ids))
 
     async def close(self) -> None:

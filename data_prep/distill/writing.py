@@ -94,13 +94,19 @@ class Folder:
         )
 
     def add(
-        self, question: Question, outcome: Outcome, contrast: Contrast | None, routes: Sequence[Route]
+        self,
+        question: Question,
+        outcome: Outcome,
+        contrast: Contrast | None,
+        written: Sequence[Route],
+        shown: Sequence[Route],
     ) -> None:
         """One question: its SFT row if a chain was taken, its routes, its RL row.
 
         Args:
             contrast: stands in place of the plain row.
-            routes: beside the question's own and the outcome's, for the bank and the RL row.
+            written: routes for the bank, besides the outcome's and the question's own.
+            shown: the routes of the RL row.
         """
         layout, tally = self._layout, self._tally
         for drop in outcome.drops:
@@ -110,13 +116,13 @@ class Folder:
             tally.drop("question", question.index, Drop("no chain taken", question.text[:200]))
         else:
             self._add_sft(question, outcome.taken, outcome.rationalised, contrast)
-        made = [(route, layout.writer) for route in (*routes, *outcome.routes)]
+        made = [(route, layout.writer) for route in (*written, *outcome.routes)]
         given = [(route, GIVEN) for route in question.routes]
         distinct = {
             (route.steps, route.answer): (route, writer) for route, writer in reversed([*given, *made])
         }
-        bank = [route for route, _ in reversed(distinct.values())]
-        for route, writer in reversed(distinct.values()):
+        bank = list(reversed(distinct.values()))
+        for route, writer in bank:
             self._bank.add(
                 bank_row(question.text, question.gold, route, domain=layout.domain.name, writer=writer)
             )
@@ -128,7 +134,7 @@ class Folder:
                 domain=layout.domain.name,
                 index=question.index,
                 split=question.split,
-                routes=bank,
+                routes=shown,
             )
         )
         tally.kept["train"] += 1
