@@ -21,6 +21,10 @@ SUMMARY = (
     "domain's verifier; `rl` holds the questions with their routes."
 )
 
+MISSING_CONTRAST = (
+    "no more questions have routes to judge that were judged right; more --samples give more routes."
+)
+
 
 @dataclass(frozen=True)
 class About:
@@ -51,6 +55,7 @@ def make_provenance(
     prompt_version: str,
     tally: Tally,
     files: Sequence[WrittenFile],
+    missing_contrast: int,
 ) -> Provenance:
     """Inputs, options, teacher, counts, and what the replies behind the rows came to."""
     cost = about.prices.cost(tally.prompt_tokens, tally.completion_tokens)
@@ -84,6 +89,9 @@ def make_provenance(
             "cost": f"{cost:f}",
         },
         prompt_version=prompt_version,
+        notes=(f"{missing_contrast} contrast rows are missing: {MISSING_CONTRAST}",)
+        if missing_contrast
+        else (),
     )
 
 

@@ -119,16 +119,14 @@ async def estimate(
             most.add(1, prompt + 64, max_tokens)
             most.add(CHECKS, prompt + max_tokens, max_tokens)
     if options.contrast_from == TEACHER:
-        judged = await selection.choose()
-        rows = sum(item.contrast is not None for item in judged.values())
         mean = chain_prompts // len(questions)
-        quota = int(options.contrast_share * len(questions) + 0.5)
-        least.add(max(quota - rows, 0), mean + options.routes * usual, usual)
-        most.add(
-            max(len(questions) - len(judged), 0) if rows < quota else 0,
-            mean + options.routes * max_tokens,
-            max_tokens,
+        few, many = (
+            await _left_to_judge(selection, prompts, known)
+            if finished == len(questions)
+            else (int(options.contrast_share * len(questions) + 0.5), len(questions))
         )
+        least.add(few, mean + options.routes * usual, usual)
+        most.add(many, mean + options.routes * max_tokens, max_tokens)
     notes = (
         f"prompts counted by {counter.how}",
         f"replies of {usual} tokens at least, "
@@ -141,6 +139,17 @@ async def estimate(
         _plan_note(options.plan),
     )
     return Estimate(finished, least.bill(prices), most.bill(prices), notes)
+
+
+async def _left_to_judge(selection: Selection, prompts: Prompts, known: Known) -> tuple[int, int]:
+    """Contrast rows still to ask for, where all chains are there: those of the next wave, and of all waves."""
+    following = every = 0
+    async for wave in selection.waves(await selection.candidates()):
+        requests = (prompts.contrast(question.uid, question.text, routes) for question, routes in wave)
+        missing = sum(known(request) is None for request in requests)
+        following = following or missing
+        every += missing
+    return following, every
 
 
 def _plan_note(plan: Plan) -> str:

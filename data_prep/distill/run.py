@@ -103,7 +103,7 @@ class Distillation:
         async def judge(item: ToJudge) -> object:
             return await selection.judge(item, sender.ask)
 
-        async for wave in selection.waves():
+        async for wave in selection.waves(await selection.candidates()):
             await _each("contrast rows", wave, judge, concurrency, progress)
             if sender.stop is not None:
                 return
@@ -117,6 +117,7 @@ class Distillation:
         options, tally = self._options, self._tally
         selection = self.selection(known)
         chosen = await selection.choose()
+        short = chosen.quota - chosen.found
         writer = hash_text(self._teacher.model, self.prompts.version, repr(self._parameters))[:16]
         layout = Layout(
             options.domain, writer, options.seed, options.keep_rules, options.rows_per_file, options.filters
@@ -130,7 +131,7 @@ class Distillation:
                 if outcome is None:
                     left += 1
                 else:
-                    row = self._contrast_of(question, chosen.pop(question.uid, None))
+                    row = self._contrast_of(question, chosen.judged.pop(question.uid, None))
                     written = self._routes_of(question)
                     shown = self._routes_to_show(question, outcome, written)
                     folder.add(question, outcome, row, written, shown)
@@ -144,7 +145,7 @@ class Distillation:
         if tally.examples:
             write_rejects(out, [vars(example) for example in tally.examples])
         provenance = make_provenance(
-            about, options, self._teacher, self._parameters, self.prompts.version, tally, files
+            about, options, self._teacher, self._parameters, self.prompts.version, tally, files, short
         )
         finish_folder(out, make_card(about, options, self._teacher, left, len(self.questions)), provenance)
         return Written(tuple(files), tally, left)

@@ -5,12 +5,13 @@ replies alone: a wave is as large as rows are missing, and the next one begins w
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 
 from data_prep.distill import contrast
 from data_prep.distill.contrast import Judged
 from data_prep.distill.experts import Expert
 from data_prep.distill.flow import Ask, Outcome, Work
-from data_prep.distill.options import PROGRAM, TEACHER, Options
+from data_prep.distill.options import NONE, PROGRAM, TEACHER, Options
 from data_prep.distill.questions import Question
 from data_prep.distill.requests import Failure, Reply, Request
 from reward_fns.routes import Route
@@ -33,6 +34,27 @@ def from_store(known: Known) -> Ask:
         return answer
 
     return ask
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Questions with a chain that was not written with the answer in sight, in a drawn order; `quota` rows are wanted."""
+
+    questions: tuple[Question, ...]
+    quota: int
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What came of each question that was chosen, by uid, and how many rows were wanted."""
+
+    judged: dict[str, Judged]
+    quota: int
+
+    @property
+    def found(self) -> int:
+        """Contrast rows."""
+        return sum(item.contrast is not None for item in self.judged.values())
 
 
 class Selection:
@@ -58,12 +80,14 @@ class Selection:
         """Ask the teacher to judge routes."""
         return await contrast.by_teacher(*item, ask, self._work.prompts, self._work.how)
 
-    async def waves(self, chosen: dict[str, Judged] | None = None) -> AsyncIterator[list[ToJudge]]:
+    async def waves(
+        self, candidates: Candidates, chosen: dict[str, Judged] | None = None
+    ) -> AsyncIterator[list[ToJudge]]:
         """Questions for the teacher to judge, wave after wave; what was asked of one is known before the next.
 
         `chosen` collects what came of each; what is not known is left out.
         """
-        questions, quota = await self._candidates()
+        questions, quota = candidates.questions, candidates.quota
         most_only_right = int(quota * contrast.ALL_RIGHT_SHARE)
         found = only_right = at = 0
         while found < quota and at < len(questions):
@@ -85,23 +109,25 @@ class Selection:
                 if chosen is not None:
                     chosen[item[0].uid] = judged
 
-    async def choose(self) -> dict[str, Judged]:
-        """Contrast rows, and why others came to nothing, by uid of the question."""
+    async def choose(self) -> Chosen:
+        """Contrast rows, and why others came to nothing."""
+        if self._options.contrast_from == NONE:
+            return Chosen({}, 0)
         chosen: dict[str, Judged] = {}
+        candidates = await self.candidates()
         if self._options.contrast_from == TEACHER:
-            async for _ in self.waves(chosen):
+            async for _ in self.waves(candidates, chosen):
                 pass
         elif self._options.contrast_from == PROGRAM and self._expert is not None:
-            questions, quota = await self._candidates()
             found = 0
-            for question in questions:
-                outcome = await self.outcome(question) if found < quota else None
+            for question in candidates.questions:
+                outcome = await self.outcome(question) if found < candidates.quota else None
                 if outcome is not None:
                     k, seed = self._options.routes, self._options.seed
                     judged = contrast.by_program(question, outcome, self._expert, k, seed)
                     found += judged.contrast is not None
                     chosen[question.uid] = judged
-        return chosen
+        return Chosen(chosen, candidates.quota)
 
     async def _routes_of(self, question: Question) -> tuple[Route, ...]:
         outcome = await self.outcome(question)
@@ -109,8 +135,8 @@ class Selection:
             return ()
         return contrast.shown_routes(question, outcome, self._options.routes, self._options.seed)
 
-    async def _candidates(self) -> tuple[list[Question], int]:
-        """Questions with a chain that was not written with the answer in sight, in a drawn order; and the quota."""
+    async def candidates(self) -> Candidates:
+        """What is to be chosen from."""
         taken, found = 0, []
         for question in self._questions:
             outcome = await self.outcome(question)
@@ -119,4 +145,4 @@ class Selection:
                 if not outcome.rationalised:
                     found.append(question)
         found.sort(key=lambda question: contrast.order_of(self._options.seed, question.uid))
-        return found, int(self._options.contrast_share * taken + 0.5)
+        return Candidates(tuple(found), int(self._options.contrast_share * taken + 0.5))
