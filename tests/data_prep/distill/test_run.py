@@ -77,7 +77,7 @@ def run(
                 if stop_after is not None and sender.counts["replies"] + 1 >= stop_after:
                     sender.end(Ending.INTERRUPTED, "test")
 
-            kept.replied = count  # type: ignore[method-assign]
+            kept.replied = count  # type: ignore[method-assign, assignment]
             await distillation.fill(sender, 4, Silent())
             written = None
             if sender.stop is None or sender.stop.ending is Ending.CEILING:

@@ -87,7 +87,7 @@ def test_a_slow_reply_is_a_timeout_that_may_be_billed(tmp_path: Path) -> None:
         assert scene.play(request()) == [REPLY]
     worst = request().most_prompt_tokens + PARAMETERS.max_tokens
     assert scene.sender.counts["error: timeout"] == 1
-    assert (scene.spent, scene.unsettled) == (worst + 1 + 3, 0)
+    assert scene.spent == worst + 1 + 3 and scene.unsettled == 0
 
 
 def test_a_429_holds_back_all_requests_for_the_time_asked(tmp_path: Path) -> None:

@@ -43,9 +43,9 @@ def test_a_try_without_an_end_counts_at_its_worst(tmp_path: Path) -> None:
         store.sent(TWO, request(), Decimal(3))
         store.replied(TWO, Reply("t", "stop", 1, 1), Decimal(1), 0.1)
     with Store(tmp_path) as store:
-        assert (store.spent, store.unsettled, store.in_flight) == (1, 2, 1)
+        assert (store.spent, store.unsettled, store.in_flight) == (Decimal(1), Decimal(2), 1)
         ask(store, ONE, "later")  # the first try of it stays without an end
-        assert (store.spent, store.unsettled, store.in_flight) == (Decimal("1.5"), 2, 1)
+        assert (store.spent, store.unsettled, store.in_flight) == (Decimal("1.5"), Decimal(2), 1)
 
 
 @pytest.mark.parametrize("cut", [1, 20])
