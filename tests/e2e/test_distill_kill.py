@@ -121,3 +121,23 @@ def test_ten_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             f"\n{KILLS} SIGKILLs: {replies} requests, {tries} tries, {repeats} replies served again, "
             f"{in_flight} tries in flight at the kills; {len(killed)} files, the same bytes"
         )
+
+
+def test_one_ctrl_c_keeps_what_is_in_flight(tmp_path: Path) -> None:
+    items = [make_item(12, "kill", index) for index in range(12)]
+    lines = [json.dumps({"question": item.question, "gold": item.decision.label}) for item in items]
+    (tmp_path / "q.jsonl").write_text("\n".join(lines))
+    with serving(numbered, seconds=1.0) as server:
+        process = start(tmp_path, "out", server.url)
+        deadline = time.monotonic() + 120
+        while len(asked(server)) < CONCURRENCY:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+        said = (tmp_path / "out.log").read_text()
+        assert "waiting for what is in flight" in said and "run the same command again" in said
+        assert len(stored(tmp_path / "out.store")) == CONCURRENCY == len(asked(server))
+        assert not (tmp_path / "out").exists() and "Traceback" not in said
+        end(start(tmp_path, "out", server.url), tmp_path, "out")
+        assert set(server.asked.values()) == {1} and (tmp_path / "out" / "sft.parquet").exists()

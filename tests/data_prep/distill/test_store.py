@@ -132,3 +132,21 @@ def test_the_key_is_the_content() -> None:
         key(parameters=Parameters(max_tokens=5)),
     ]
     assert len({key(), *others}) == 6
+
+
+def test_a_store_cut_at_any_byte_has_what_was_whole(tmp_path: Path) -> None:
+    with Store(tmp_path / "whole") as store:
+        for number in range(3):
+            ask(store, f"{number:032x}", f"reply {number} ä")
+    (shard,) = (tmp_path / "whole").glob("*.jsonl")
+    data = shard.read_bytes()
+    for size in range(0, len(data), 7):
+        folder = tmp_path / f"{size}"
+        folder.mkdir()
+        (folder / shard.name).write_bytes(data[:size])
+        whole = data[:size].count(b'"t": "reply"') - (b'"t": "reply"' in data[:size].rpartition(b"\n")[2])
+        with Store(folder) as store:
+            assert len(store) == whole
+            ask(store, THREE, "after")
+        with Store(folder) as store:
+            assert len(store) == whole + 1 and not store.notices
