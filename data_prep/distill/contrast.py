@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data_prep.distill.chains import Drop, Reading, read_response
+from data_prep.distill.chains import Drop, Reading, numbered, read_response
 from data_prep.distill.experts import Expert
 from data_prep.distill.flow import Ask, Outcome
 from data_prep.distill.prompts import Prompts
@@ -25,10 +25,10 @@ ALL_RIGHT_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Contrast:
-    """A judged set of routes; `critique` are the steps of the thinking, by short names."""
+    """A judged set of routes; `critique` is the thinking, by short names."""
 
     routes: tuple[Route, ...]
-    critique: tuple[str, ...]
+    critique: str
     verdicts: tuple[Verdict, ...]
     answer: str
     source: str
@@ -61,12 +61,13 @@ def by_program(question: Question, outcome: Outcome, expert: Expert, k: int, see
     rng = random.Random(f"contrast routes/{seed}/{question.uid}")
     try:
         made = expert.route_set(question.text, k, rng)
+        shown = rng.sample(made, rng.choice((len(made), rng.randint(1, len(made)))))
+        critique = expert.critique(question.text, shown)
     except ValueError as error:
         return Judged(None, Drop("contrast: the expert cannot read the question", str(error)[:200]))
-    shown = rng.sample(made.routes, rng.choice((len(made.routes), rng.randint(1, len(made.routes)))))
     verdicts = tuple(Verdict(r.label, None if r.label else r.first_error) for r in shown)
     answer = outcome.taken.answer if outcome.taken else question.gold
-    return Judged(Contrast(tuple(shown), made.critique, verdicts, answer, f"program/{expert.name}"), None)
+    return Judged(Contrast(tuple(shown), critique, verdicts, answer, f"program/{expert.name}"), None)
 
 
 def shown_routes(question: Question, outcome: Outcome, k: int, seed: int) -> tuple[Route, ...]:
@@ -114,7 +115,7 @@ async def by_teacher(
         Verdict(r.label, None if r.label else r.first_error if r.first_error is not None else v.step)
         for v, r in zip(verdicts, routes, strict=True)
     )
-    critique = tuple(how.citations.by_name(step) for step in steps)
+    critique = numbered([how.citations.by_name(step) for step in steps])
     return Judged(
         Contrast(tuple(routes), critique, told, how.domain.extract(final) or final, how.source), None, reply
     )

@@ -8,7 +8,6 @@ entry-point group `realm.experts`, and `--expert package.module:NAME` names one 
 
 import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from random import Random
 from typing import Protocol
@@ -16,15 +15,8 @@ from typing import Protocol
 from reward_fns.routes import Route
 
 ENTRY_POINT_GROUP = "realm.experts"
+MEMBERS = ("name", "version", "chain", "refusal", "route_set", "critique")
 BUILT_IN = {"search_relevance": "data_prep.distill.search_relevance:EXPERT"}
-
-
-@dataclass(frozen=True)
-class RouteSet:
-    """Routes to judge, by short names, with what to think about them before the verdicts."""
-
-    routes: tuple[Route, ...]
-    critique: tuple[str, ...]
 
 
 class Expert(Protocol):
@@ -43,8 +35,12 @@ class Expert(Protocol):
         """Why a right chain is not taken for SFT: a reason that is counted; None takes it. Steps cite by id."""
         ...
 
-    def route_set(self, question: str, k: int, rng: Random) -> RouteSet:
-        """Up to `k` routes, labels and first errors known, composed as design.md, section MRPV asks."""
+    def route_set(self, question: str, k: int, rng: Random) -> Sequence[Route]:
+        """Up to `k` routes by short names, labels and first errors known, composed as design.md, section MRPV asks."""
+        ...
+
+    def critique(self, question: str, routes: Sequence[Route]) -> str:
+        """The thinking before the verdicts on these routes, by short names; they are some of a `route_set`."""
         ...
 
 
@@ -72,9 +68,7 @@ def find_expert(domain: str, place: str | None = None) -> Expert | None:
     if not hasattr(module, attribute):
         raise ValueError(f"module {module_name} has no {attribute}")
     expert: Expert = getattr(module, attribute)
-    missing = [
-        name for name in ("name", "version", "chain", "refusal", "route_set") if not hasattr(expert, name)
-    ]
+    missing = [name for name in MEMBERS if not hasattr(expert, name)]
     if missing:
         raise ValueError(
             f"{place} is no expert: it lacks {', '.join(missing)} (data_prep.distill.experts.Expert)"

@@ -165,7 +165,7 @@ class Distillation:
             return ()
         rng = contrast.route_rng(self._options.seed, question.uid)
         try:
-            return self._expert.route_set(question.text, self._options.routes, rng).routes
+            return self._expert.route_set(question.text, self._options.routes, rng)
         except ValueError:
             return ()  # counted where its chain was asked for
 

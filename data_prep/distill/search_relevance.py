@@ -3,9 +3,10 @@
 Serves design.md, section Guided CoT distillation (teacher `program`).
 """
 
+from collections.abc import Sequence
 from random import Random
 
-from data_prep.distill.experts import RouteSet
+from data_prep.distill.chains import numbered
 from data_prep.search_relevance.datasets import refusal, teach
 from data_prep.search_relevance.expert import with_names
 from data_prep.search_relevance.generator import Item
@@ -32,10 +33,12 @@ class SearchRelevanceExpert:
             return None
         return refusal(item, chain) if item.decision.label == gold else None
 
-    def route_set(self, question: str, k: int, rng: Random) -> RouteSet:
-        return RouteSet(
-            tuple(compose_routes(_item(question), k, rng)), with_names(self.chain(question)).steps
-        )
+    def route_set(self, question: str, k: int, rng: Random) -> Sequence[Route]:
+        return compose_routes(_item(question), k, rng)
+
+    def critique(self, question: str, routes: Sequence[Route]) -> str:
+        """Every check of the rule book, as in `realm prep search-relevance`: what a route differs in is then in sight."""
+        return numbered(with_names(self.chain(question)).steps)
 
 
 def _item(question: str) -> Item:

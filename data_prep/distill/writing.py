@@ -174,7 +174,7 @@ class Folder:
             return sft_row(
                 render_messages(prompt, []), response, source=taken.source, kind=kind, uid=question.uid
             )
-        response = render_response(numbered(contrast.critique), contrast.verdicts, contrast.answer)
+        response = render_response(contrast.critique, contrast.verdicts, contrast.answer)
         return sft_row(
             render_messages(prompt, contrast.routes),
             response,

@@ -51,7 +51,7 @@ def test_a_judgement_that_is_the_verifiers(wrong: Route, verdicts: str, kept: Ve
     judged = judge((RIGHT, wrong), verdicts)
     assert judged.drop is None and judged.contrast is not None and judged.reply is not None
     assert judged.contrast.verdicts == (Verdict(True), kept)
-    assert judged.contrast.critique == ("Route 1 holds (Brand differs)", "so Exact (Full match)")
+    assert judged.contrast.critique == "1. Route 1 holds (Brand differs)\n2. so Exact (Full match)"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_the_expert_knows_labels_and_first_errors() -> None:
         for route, verdict in zip(judged.contrast.routes, judged.contrast.verdicts, strict=True):
             assert verdict.right == route.label == (route.answer == item.decision.label)
             assert verdict.step == route.first_error
-        assert "[R" not in "".join(judged.contrast.critique)
+        assert "[R" not in judged.contrast.critique
     unreadable = by_program(QUESTION, Outcome(None, False, (), (), ()), expert, 4, 0)
     assert unreadable.drop is not None and unreadable.contrast is None
 
