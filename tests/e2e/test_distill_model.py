@@ -116,7 +116,9 @@ def distill(stack: Stack, data: Path, out: str, *options: object) -> Path:
         "--attempts",
         3,
     )
-    stack.must(realm("distill", data / "train.parquet", folder, *common, *options), 300, **CPU)
+    # Not `stack.must`: that ends every process of the folder, and the endpoint is one.
+    process = stack.start(realm("distill", data / "train.parquet", folder, *common, *options), **CPU)
+    assert process.wait(300) == 0, stack.tail(process)
     return folder
 
 
