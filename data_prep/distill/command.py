@@ -105,7 +105,7 @@ def distill(
     ] = ContrastFrom.AUTO,
     routes: Annotated[int, typer.Option(min=1, help="Routes in a contrast row at most.")] = 4,
     temperature: Annotated[
-        float, typer.Option(min=0, help="Of the teacher; at 0 all attempts are alike.")
+        float, typer.Option(min=-1, help="Of the teacher; at 0 all attempts are alike, -1 is not sent.")
     ] = 0.7,
     top_p: Annotated[float | None, typer.Option(min=0, max=1, help="Of the teacher.")] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Of one reply.")] = 1024,
@@ -157,7 +157,9 @@ def distill(
     --base-url http://localhost:8000/v1 --price-in 0.5 --price-out 2 --max-cost 20
     """
     try:
-        parameters = Parameters(temperature, top_p, max_tokens, _object("--extra-body", extra_body))
+        parameters = Parameters(
+            None if temperature < 0 else temperature, top_p, max_tokens, _object("--extra-body", extra_body)
+        )
         chosen = domains.load(domain) if "." in domain or ":" in domain else domains.get(domain)
         found = find_expert(chosen.name, expert)
         asked = _teacher(

@@ -113,7 +113,7 @@ class OpenAITeacher:
     def _status_error(self, error: Any) -> Exception:
         status, headers = error.status_code, error.response.headers
         if status in _PASSING or status >= 500:
-            return TryAgain(f"HTTP {status}", retry_after(headers, self._clock.date()))
+            return TryAgain(f"HTTP {status}", retry_after(headers, self._clock.date()), busy=status == 429)
         told = error.body.get("message") if isinstance(error.body, Mapping) else None
         said = self._without_key(str(told or error.message))[:300]
         return Refused(f"the server refuses with HTTP {status}: {said}", for_all=status in _FOR_ALL)

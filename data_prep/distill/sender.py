@@ -27,7 +27,7 @@ class Limits:
 
     Attributes:
         requests_per_minute, tokens_per_minute: None: no limit. Tokens are those of the prompt and the completion.
-        tries: of one request, failures that another try may cure.
+        tries: of one request, failures that another try may cure; a 429 counts only while no other request gets through.
         malformed_tries: of one request, unreadable replies, before it is left out for good.
         longest_wait: seconds; a server that asks for more ends the run instead.
         max_cost: ceiling for the store as a whole, earlier runs included; None: no ceiling.
@@ -107,8 +107,7 @@ class Sender:
         """Rate and spend in words, for the progress line."""
         minutes = max(self._clock.now() - self._began, 1.0) / 60
         rate = f"{self.counts['replies'] / minutes:.0f} replies/min"
-        spent = self._store.spent + self._store.unsettled
-        return f"{rate}, spent {spent:.2f}" if self._limits.prices != FREE else rate
+        return f"{rate}, spent {self._store.spent:.2f}" if self._limits.prices != FREE else rate
 
     def key(self, request: Request) -> str:
         """The store's key of a request."""
@@ -143,12 +142,14 @@ class Sender:
         return answer
 
     async def _send(self, key: str, request: Request) -> Reply | Failure:
-        failed = malformed = 0
+        failed = malformed = replies = 0
         while True:
             try:
                 return await self._try(key, request)
             except TryAgain as error:
-                failed += 1
+                # A limit that lets others through is no failure, however often it is this request's turn to wait.
+                goes_on = error.busy and self.counts["replies"] > replies
+                failed, replies = 1 if goes_on else failed + 1, self.counts["replies"]
                 self.counts[f"error: {error}"] += 1
                 wait = max(error.wait or 0.0, backoff(failed, key))
                 if failed >= self._limits.tries:

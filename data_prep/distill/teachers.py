@@ -46,12 +46,16 @@ class TryAgain(Exception):
     Attributes:
         wait: seconds that the server asks to wait; None where it did not say.
         billed: whether the server may have charged for it: it did if it had begun to answer.
+        busy: the server is there and well, and asked to be asked less often.
     """
 
-    def __init__(self, reason: str, wait: float | None = None, billed: bool = False) -> None:
+    def __init__(
+        self, reason: str, wait: float | None = None, billed: bool = False, busy: bool = False
+    ) -> None:
         super().__init__(reason)
         self.wait = wait
         self.billed = billed
+        self.busy = busy
 
 
 class Malformed(Exception):

@@ -152,6 +152,19 @@ def test_a_server_that_keeps_failing(tmp_path: Path, skip: bool) -> None:
         )
 
 
+def test_a_limit_that_lets_others_through_is_no_failure(tmp_path: Path) -> None:
+    asked = iter(range(10_000))
+
+    def one_in_four(key: str, before: int) -> str:
+        return fault_server.LIMIT if next(asked) % 4 else fault_server.OK
+
+    with serving(echo, one_in_four) as server:
+        scene = Scene(tmp_path, server, Limits(tries=5))
+        answers = scene.play(*(request(f"{n}") for n in range(12)))
+    assert all(isinstance(answer, Reply) for answer in answers)
+    assert max(server.asked.values()) > 5, "some had more turns than tries"
+
+
 def test_nobody_listens(tmp_path: Path) -> None:
     with serving(echo) as server:
         scene = Scene(tmp_path, server, Limits(tries=2))
