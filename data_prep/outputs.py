@@ -143,9 +143,15 @@ def finish_folder(folder: Path, card: Card, provenance: Provenance) -> None:
 
 def render_card(card: Card, provenance: Provenance) -> str:
     """The text of the dataset card: the Hub's YAML header, then a description with the counts."""
-    configs: dict[str, list[dict[str, str]]] = {}
+    shards: dict[str, dict[str, list[str]]] = {}
     for written in provenance.files:
-        configs.setdefault(written.config, []).append({"split": written.split, "path": written.name})
+        shards.setdefault(written.config, {}).setdefault(written.split, []).append(written.name)
+    configs = {
+        config: [
+            {"split": split, "path": names if len(names) > 1 else names[0]} for split, names in splits.items()
+        ]
+        for config, splits in shards.items()
+    }
     header = {
         "pretty_name": card.title,
         "license": card.licence,

@@ -31,7 +31,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 PACKAGES = ("realm_ext", "reward_fns", "data_prep", "eval_tasks")
 # Programs that are not checked further.
-OTHER_PROGRAMS = {"echo", "ls", "pip", "ray", "sort", "source", "tail"}
+OTHER_PROGRAMS = {"echo", "ls", "pip", "ray", "sort", "source", "tail", "vllm"}
 TRAINERS = ("verl.trainer.main_ppo", "verl.trainer.sft_trainer")
 
 _FENCE = re.compile(r"(?:^<!-- ([^\n]*) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

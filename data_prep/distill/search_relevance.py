@@ -1,0 +1,49 @@
+"""The expert of `search_relevance`, from the program teacher in `data_prep.search_relevance`.
+
+Serves design.md, section Guided CoT distillation (teacher `program`).
+"""
+
+from collections.abc import Sequence
+from random import Random
+
+from data_prep.distill.chains import numbered
+from data_prep.search_relevance.datasets import refusal, teach
+from data_prep.search_relevance.expert import with_names
+from data_prep.search_relevance.generator import Item
+from data_prep.search_relevance.route_sets import compose_routes
+from reward_fns.domains.search_relevance.engine import decide
+from reward_fns.domains.search_relevance.question import parse_question
+from reward_fns.routes import Route
+
+
+class SearchRelevanceExpert:
+    """Works from the question's text and the rule engine."""
+
+    name = "full"
+    version = "1"
+
+    def chain(self, question: str) -> Route:
+        return teach(question, "full")
+
+    def refusal(self, question: str, gold: str, chain: Route) -> str | None:
+        """The deciding rule has to be the engine's; a question from elsewhere, e.g. ESCI, is not the engine's."""
+        try:
+            item = _item(question)
+        except ValueError:
+            return None
+        return refusal(item, chain) if item.decision.label == gold else None
+
+    def route_set(self, question: str, k: int, rng: Random) -> Sequence[Route]:
+        return compose_routes(_item(question), k, rng)
+
+    def critique(self, question: str, routes: Sequence[Route]) -> str:
+        """Every check of the rule book, as in `realm prep search-relevance`: what a route differs in is then in sight."""
+        return numbered(with_names(self.chain(question)).steps)
+
+
+def _item(question: str) -> Item:
+    query, ad = parse_question(question)
+    return Item(query, ad, decide(query, ad))
+
+
+EXPERT = SearchRelevanceExpert()
