@@ -1,17 +1,26 @@
-"""Intervals for accuracies and for paired differences: pure functions, no numpy.
+"""Intervals and tests for scores and for paired differences: pure functions.
 
-Serves the report's summary. Choices: Wilson's score interval for one accuracy (honest near 0 and 1); for two
-checkpoints on the same questions the normal interval of the mean paired difference, guarded by McNemar's exact
-test, which stays honest when few questions changed.
+Serves `realm report` and `realm compare`. Choices: Wilson's score interval for one accuracy (honest near 0 and 1); for
+two checkpoints on the same questions the normal interval of the mean paired difference, guarded by McNemar's exact
+test, which stays honest when few questions changed. Where a score is no mean of 0s and 1s (macro-F1, a mean over
+repeats) the questions themselves are resampled: percentile bootstrap for the interval, random swaps of the two
+checkpoints' answers for the test. Holm's procedure guards several comparisons at once.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean
 
+import numpy as np
+
 Z95 = NormalDist().inv_cdf(0.975)
 SIGNIFICANT = 0.05
+ROUNDS = 10_000
+_AT_A_TIME = 4_000_000  # draws held in memory at once
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""From column sums [..., columns] to values [...]: a score that depends on its questions through sums alone."""
 
 
 @dataclass(frozen=True)
@@ -104,3 +113,86 @@ def paired_difference(after: Sequence[float], before: Sequence[float]) -> Paired
         interval = Interval(mean - reach, mean + reach)
     gained, lost = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
     return PairedDifference(n, mean, interval, gained, lost, mcnemar_exact(gained, lost))
+
+
+# ------------------------------ resampling ------------------------------
+
+
+def bootstrap_sums(columns: np.ndarray, rounds: int = ROUNDS, seed: int = 0) -> np.ndarray:
+    """Column sums over questions drawn with replacement.
+
+    Args:
+        columns: [questions, columns] what each question adds to each sum.
+        rounds: resamples.
+        seed: the same seed and number of questions draw the same questions, so that what is compared is paired.
+
+    Returns:
+        [rounds, columns].
+
+    Raises:
+        ValueError: there is no question.
+    """
+    n = len(columns)
+    if n == 0:
+        raise ValueError("a bootstrap needs at least one question, got none")
+    rng = np.random.default_rng(seed)
+    parts = []
+    for count in _chunks(rounds, n):
+        draws = rng.integers(0, n, size=(count, n), dtype=np.int64)
+        draws += np.arange(count, dtype=np.int64)[:, None] * n
+        weights = np.bincount(draws.ravel(), minlength=count * n).reshape(count, n)
+        parts.append(weights.astype(np.float64) @ columns)
+    return np.concatenate(parts)
+
+
+def bootstrap_interval(values: np.ndarray) -> Interval:
+    """The percentile interval, 95%, of bootstrapped values [rounds]."""
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Interval(float(low), float(high))
+
+
+def swap_test(
+    after: np.ndarray, before: np.ndarray, statistic: Statistic, rounds: int = ROUNDS, seed: int = 0
+) -> float:
+    """Two-sided p value of a paired randomisation test: were the two checkpoints' answers exchangeable?
+
+    Each round swaps the two checkpoints on a random half of the questions. The p value counts the observed
+    assignment among the rounds, so it is never below 1 / (rounds + 1).
+
+    Args:
+        after, before: [questions, columns] as for `bootstrap_sums`, in the same order.
+        statistic: the score from the sums.
+
+    Raises:
+        ValueError: the shapes differ, or there is no question.
+    """
+    if after.shape != before.shape or len(after) == 0:
+        raise ValueError(f"a paired test needs the same questions twice, got {len(after)} and {len(before)}")
+    n = len(after)
+    differs = after - before
+    total_before, total = before.sum(axis=0), differs.sum(axis=0)
+    observed = abs(float(statistic(total_before + total) - statistic(total_before)))
+    rng = np.random.default_rng(seed)
+    extreme = 0
+    for count in _chunks(rounds, n):
+        kept = rng.integers(0, 2, size=(count, n), dtype=np.int8).astype(np.float64) @ differs
+        swapped = statistic(total_before + kept) - statistic(total_before + total - kept)
+        extreme += int(np.sum(np.abs(swapped) >= observed - 1e-12))
+    return (1 + extreme) / (1 + rounds)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p values adjusted for being read together (Holm 1979), in the order given."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted = [1.0] * len(p_values)
+    highest = 0.0
+    for rank, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = highest
+    return adjusted
+
+
+def _chunks(rounds: int, n: int) -> list[int]:
+    """`rounds` in parts that hold at most `_AT_A_TIME` draws of `n` each."""
+    size = max(1, _AT_A_TIME // n)
+    return [min(size, rounds - start) for start in range(0, rounds, size)]
