@@ -151,34 +151,44 @@ def bootstrap_interval(values: np.ndarray) -> Interval:
     return Interval(float(low), float(high))
 
 
-def swap_test(
-    after: np.ndarray, before: np.ndarray, statistic: Statistic, rounds: int = ROUNDS, seed: int = 0
-) -> float:
-    """Two-sided p value of a paired randomisation test: were the two checkpoints' answers exchangeable?
-
-    Each round swaps the two checkpoints on a random half of the questions. The p value counts the observed
-    assignment among the rounds, so it is never below 1 / (rounds + 1).
+def swap_sums(differences: np.ndarray, rounds: int = ROUNDS, seed: int = 0) -> np.ndarray:
+    """Sums of the differences over a random half of the questions, a fresh half each round, for `swap_test`.
 
     Args:
-        after, before: [questions, columns] as for `bootstrap_sums`, in the same order.
-        statistic: the score from the sums.
+        differences: [questions, columns] after minus before of what each question adds to each sum.
+
+    Returns:
+        [rounds, columns].
 
     Raises:
-        ValueError: the shapes differ, or there is no question.
+        ValueError: there is no question.
     """
-    if after.shape != before.shape or len(after) == 0:
-        raise ValueError(f"a paired test needs the same questions twice, got {len(after)} and {len(before)}")
-    n = len(after)
-    differs = after - before
-    total_before, total = before.sum(axis=0), differs.sum(axis=0)
-    observed = abs(float(statistic(total_before + total) - statistic(total_before)))
+    n = len(differences)
+    if n == 0:
+        raise ValueError("a paired test needs at least one question, got none")
     rng = np.random.default_rng(seed)
-    extreme = 0
-    for count in _chunks(rounds, n):
-        kept = rng.integers(0, 2, size=(count, n), dtype=np.int8).astype(np.float64) @ differs
-        swapped = statistic(total_before + kept) - statistic(total_before + total - kept)
-        extreme += int(np.sum(np.abs(swapped) >= observed - 1e-12))
-    return (1 + extreme) / (1 + rounds)
+    return np.concatenate(
+        [
+            rng.integers(0, 2, size=(count, n), dtype=np.int8).astype(np.float64) @ differences
+            for count in _chunks(rounds, n)
+        ]
+    )
+
+
+def swap_test(after: np.ndarray, before: np.ndarray, kept: np.ndarray, statistic: Statistic) -> float:
+    """Two-sided p value of a paired randomisation test: were the two checkpoints' answers exchangeable?
+
+    Each round swaps the two checkpoints on a random half of the questions. The observed assignment counts as one of
+    the rounds, so the p value is never below 1 / (rounds + 1).
+
+    Args:
+        after, before: [columns] sums of the two checkpoints.
+        kept: [rounds, columns] `swap_sums` of their differences.
+        statistic: the score from the sums.
+    """
+    observed = abs(float(statistic(after) - statistic(before)))
+    swapped = statistic(before + kept) - statistic(after - kept)
+    return float(1 + np.sum(np.abs(swapped) >= observed - 1e-12)) / (1 + len(kept))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
