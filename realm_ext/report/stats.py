@@ -86,7 +86,10 @@ def mcnemar_exact(gained: int, lost: int) -> float:
     if gained < 0 or lost < 0:
         raise ValueError(f"McNemar's test needs counts of 0 or more, got {gained} and {lost}")
     changed = gained + lost
-    tail = sum(math.comb(changed, k) for k in range(min(gained, lost) + 1))
+    tail, ways = 0, 1  # ways to choose k of the changed questions, each from the one before
+    for k in range(min(gained, lost) + 1):
+        tail += ways
+        ways = ways * (changed - k) // (k + 1)
     return min(1.0, 2 * tail / 2**changed)
 
 

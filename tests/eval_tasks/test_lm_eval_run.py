@@ -76,3 +76,25 @@ def test_the_model_sees_what_training_shows(output: Path, model: Path) -> None:
             messages = render_messages(question, routes_from(row.get("routes")))
             expected = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
             assert sample["arguments"]["gen_args_0"]["arg_0"] == expected
+
+
+def test_realm_compare_reads_the_real_output(output: Path, tmp_path: Path) -> None:
+    """Every metric is computed again from the samples, so that none is compared by its summary alone."""
+    command = [sys.executable, "-m", "realm_ext.cli", "compare", f"a={output}", f"b={output}"]
+    command += ["--metric", "acc", "--metric", "macro_f1", "--metric", "response_chars"]
+    done = subprocess.run(
+        [*command, "--json", str(tmp_path / "c.json")],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = json.loads((tmp_path / "c.json").read_text())
+    assert len(written["differences"]) == 6
+    assert {(d["n"], d["difference"], d["reading"]) for d in written["differences"]} == {
+        (LIMIT, 0.0, "within noise")
+    }
+    assert [(gap["n"], gap["task"]) for gap in written["gaps"]] == [(LIMIT, "realm_search_relevance")] * 2
+    assert all(score["interval"] for score in written["scores"])
+    assert not any("from the samples" in note for note in written["notes"])
