@@ -10,9 +10,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from data_prep.eval_sets.chains import Chain, Problem, Step
-from reward_fns.domains.numeric import DOMAIN as DOMAIN
 
-COMPANIES = ("Aldera Mills", "Borrow Lane", "Cinder Works", "Dovetail Tools", "Eastmere Foods", "Fallow Freight")
+COMPANIES = (
+    "Aldera Mills",
+    "Borrow Lane",
+    "Cinder Works",
+    "Dovetail Tools",
+    "Eastmere Foods",
+    "Fallow Freight",
+)
 COSTS = ("Cost of sales", "Research costs", "Selling costs")
 KINDS = {"change": 25, "share": 20, "scale": 15, "difference": 15, "points": 15, "average": 10}
 
@@ -209,9 +215,7 @@ def _average(table: Table, rng: random.Random) -> Problem:
             Step(f"{total} / {count} = {_decimal(Fraction(total, count), 3)}"),
         )
 
-    text = (
-        f"What was the mean of {line.lower()} over the three years, in {table.unit} dollars? Round to one decimal."
-    )
+    text = f"What was the mean of {line.lower()} over the three years, in {table.unit} dollars? Round to one decimal."
     return _problem(table, text, "average", False, solve, ("line", "missing", "slip", "count"))
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from data_prep.eval_sets.chains import Chain, Problem, Step
-from reward_fns.domains.choice import DOMAIN as DOMAIN
 
 LETTERS = "ABCD"
 OUTCOMES = ("no remedy", "a price cut of 5%", "a price cut of 10%", "an end of the contract")
@@ -119,14 +118,18 @@ def _text(case: Case, letters: dict[str, str]) -> str:
         [
             "An invented contract. Its clauses on late delivery, the first that applies decides:",
             "- consumer: a consumer may end the contract after a delay of more than 30 days.",
-            f"- event: {', '.join(LISTED)} gives no remedy, if the seller gave notice within "
-            f"{case.notice_limit} days.",
+            (
+                f"- event: {', '.join(LISTED)} gives no remedy, if the seller gave notice within "
+                f"{case.notice_limit} days."
+            ),
             "- dated: for goods with a use-by date any delay lets the buyer end the contract.",
             f"- grace: a delay of up to {case.grace} days gives no remedy.",
             f"- amendment: for orders from month {case.amended} on the price cut is 10%.",
             f"- general: a delay of more than {case.grace} days gives a price cut of 5%.",
-            f"Case: {buyer} ordered {case.goods} {date} in month {case.ordered}; they came {case.delay} days late "
-            f"because of {case.event}, of which the seller gave notice after {case.notice} days.",
+            (
+                f"Case: {buyer} ordered {case.goods} {date} in month {case.ordered}; they came {case.delay} days late "
+                f"because of {case.event}, of which the seller gave notice after {case.notice} days."
+            ),
             "What does the buyer get?",
             *(f"({letter}) {outcome}" for outcome, letter in letters.items()),
         ]

@@ -9,7 +9,6 @@ import random
 from dataclasses import dataclass
 
 from data_prep.eval_sets.chains import Chain, Problem, Step
-from reward_fns.domains.choice import DOMAIN as DOMAIN
 
 LETTERS = "ABCD"
 DRUGS = ("Veltrine", "Ostrane", "Calmora", "Ridexol", "Panvera", "Somital")
@@ -103,7 +102,10 @@ def _dose(rules: DoseRules, patient: Patient, mistake: str | None) -> tuple[list
     """The steps and the dose in mg, rounded down; a mistake is followed through."""
     asked = Step(f"asked: {rules.drug} a day at {patient.age} years, {patient.weight} kg", spare=True)
     clash = (patient.other_drug == rules.clash) != (mistake == "clash")
-    steps = [asked, Step(f"rule 5: takes {patient.other_drug or 'nothing else'}: {_applies(clash)}", spare=not clash)]
+    steps = [
+        asked,
+        Step(f"rule 5: takes {patient.other_drug or 'nothing else'}: {_applies(clash)}", spare=not clash),
+    ]
     if clash:
         steps.append(Step("rules 1 to 4 do not matter", spare=True))
         return [*steps, Step("dose: 0 mg", spare=True)], 0
@@ -174,8 +176,10 @@ def _triage(rng: random.Random) -> Problem:
         "Invented rules of a help line. Points:",
         *(f"- {sign} over {low}: 1, over {high}: 2" for sign, (low, high) in LIMITS.items()),
         "- age over 75: 1",
-        "Total 0 or 1: stay at home. 2 or 3: see a doctor this week. 4 or 5: go to a clinic today. "
-        "6 or more: call an ambulance.",
+        (
+            "Total 0 or 1: stay at home. 2 or 3: see a doctor this week. 4 or 5: go to a clinic today. "
+            "6 or more: call an ambulance."
+        ),
         "Exception: who is not fully awake calls an ambulance, whatever the total.",
         "Caller: " + ", ".join(f"{sign} {value}" for sign, value in signs.items()) + f", age {old}, {awake}.",
         "What does the caller do?",

@@ -6,18 +6,32 @@ JSON lines with uid, question, gold, rule, long_tail and routes, in the order in
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from data_prep.eval_sets import finance, law, medicine
-from data_prep.eval_sets.chains import compose, make_bank
+from data_prep.eval_sets.chains import Problem, compose, make_bank
 from data_prep.outputs import replacing
 from data_prep.schema import content_uid
+from reward_fns.domains import get
 from reward_fns.routes import route_to_mapping
 
-SETS: dict[str, ModuleType] = {"finance": finance, "medicine": medicine, "law": law}
+
+@dataclass(frozen=True)
+class EvalSet:
+    """How the problems of a set are made, from (seed, index, attempt), and the domain that judges them."""
+
+    make: Callable[[int, int, int], Problem]
+    domain: str
+
+
+SETS = {
+    "finance": EvalSet(finance.make_problem, "numeric"),
+    "medicine": EvalSet(medicine.make_problem, "choice"),
+    "law": EvalSet(law.make_problem, "choice"),
+}
 SEED = 0
 ROWS = 200
 _MAX_DRAWS = 200
@@ -29,10 +43,11 @@ def make_row(name: str, seed: int, index: int, redraw: int = 0) -> dict[str, Any
     Raises:
         KeyError: there is no set of that name.
     """
-    module = SETS[name]
+    chosen = SETS[name]
+    domain = get(chosen.domain)
     for attempt in range(_MAX_DRAWS):
-        problem = module.make_problem(seed, index, redraw * _MAX_DRAWS + attempt)
-        bank = make_bank(problem, module.DOMAIN)
+        problem = chosen.make(seed, index, redraw * _MAX_DRAWS + attempt)
+        bank = make_bank(problem, domain)
         if bank.is_enough:
             rng = random.Random(f"eval_sets/{name}/routes/{seed}/{index}/{redraw}")
             return {
