@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-SOURCE = Path(__file__).resolve().parent
+SOURCE = Path(__file__).resolve().parent / "tasks"
 FOLDER = "realm"
 
 
