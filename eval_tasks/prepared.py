@@ -41,10 +41,14 @@ def read_parquet(path: Path, guided: bool) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq  # heavy, and only lm-eval's own process needs it
 
     if not path.is_file():
-        raise FileNotFoundError(f"no file {path}; `realm prep` writes such files, and `realm prep --help` lists how")
+        raise FileNotFoundError(
+            f"no file {path}; `realm prep` writes such files, and `realm prep --help` lists how"
+        )
     missing = {"data_source", "prompt", "reward_model", "extra_info"} - set(pq.read_schema(path).names)
     if missing:
-        raise ValueError(f"{path} lacks the columns {', '.join(sorted(missing))}: not a file of ReaLM's RL schema")
+        raise ValueError(
+            f"{path} lacks the columns {', '.join(sorted(missing))}: not a file of ReaLM's RL schema"
+        )
     other = "unguided" if guided else "guided"
     rows = [row for row in pq.read_table(path).to_pylist() if row["extra_info"].get("regime") != other]
     docs = [_document(row, guided) for row in rows]
@@ -73,7 +77,9 @@ def _document(row: Mapping[str, Any], guided: bool) -> dict[str, Any]:
     messages = list(row["prompt"])
     roles = [message["role"] for message in messages]
     if roles not in (["user"], ["system", "user"]):
-        raise ValueError(f"prompts of one user message, with or without a system message, are read; got roles {roles}")
+        raise ValueError(
+            f"prompts of one user message, with or without a system message, are read; got roles {roles}"
+        )
     doc = {
         "uid": row["extra_info"].get("uid"),
         "system": messages[0]["content"] if len(messages) == 2 else "",

@@ -54,7 +54,9 @@ def read_set(source: str, data: str | None, guided: bool) -> list[dict[str, Any]
     option = f"--metadata data=FOLDER with FOLDER/{source}/"
     if data is None:
         if guided:
-            raise ValueError(f"realm_{source}_guided needs routes: give {option}routes.parquet, as `realm prep` writes it")
+            raise ValueError(
+                f"realm_{source}_guided needs routes: give {option}routes.parquet, as `realm prep` writes it"
+            )
         return _documents(source, _from_hub(source, option))
     folder = Path(data).expanduser() / source
     prepared = folder / ("routes.parquet" if guided else "test.parquet")
@@ -111,7 +113,9 @@ def _documents(source: str, rows: Iterable[Row]) -> list[dict[str, Any]]:
     if unread:
         _log.warning("realm_%s: %d rows left out, their gold answer cannot be read", source, unread)
     if not docs:
-        raise ValueError(f"realm_{source}: none of the rows could be used ({unread} have no readable gold answer)")
+        raise ValueError(
+            f"realm_{source}: none of the rows could be used ({unread} have no readable gold answer)"
+        )
     return list(docs.values())
 
 
@@ -171,7 +175,9 @@ ALL_CONFIGS = "all"
 
 
 def _with_options(stem: str, texts: Iterable[str]) -> str:
-    return "\n".join([stem.strip(), *(f"({letter}) {text}" for letter, text in zip(_LETTERS, texts, strict=False))])
+    return "\n".join(
+        [stem.strip(), *(f"({letter}) {text}" for letter, text in zip(_LETTERS, texts, strict=False))]
+    )
 
 
 SETS = {

@@ -113,10 +113,8 @@ def is_truncated(response: str) -> bool:
     lm-eval passes no finish reasons. A response cut inside thinking that the prompt opened shows no tag at all: it is
     malformed, and not counted here.
     """
-    last = None
-    for last in _TAG.finditer(response):
-        pass
-    return last is not None and not last.group().startswith("</")
+    tags = _TAG.findall(response)
+    return bool(tags) and not tags[-1].startswith("</")
 
 
 def pass_at(n: int, right: int, j: int) -> float:
