@@ -28,7 +28,8 @@ def find_target() -> Path:
         FileNotFoundError: lm-eval is not installed here.
     """
     spec = find_spec("lm_eval")  # finds the package without importing it
-    if spec is None or not spec.submodule_search_locations:
+    # Without an origin it is no package but the folder that ReaLM's own wheel makes.
+    if spec is None or spec.origin is None or not spec.submodule_search_locations:
         raise FileNotFoundError("lm-eval is not installed in this environment; pip install lm_eval==0.4.13")
     return Path(spec.submodule_search_locations[0]) / "tasks" / FOLDER
 

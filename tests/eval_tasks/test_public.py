@@ -9,7 +9,7 @@ import pytest
 from data_prep.gsm8k import convert_questions, convert_solutions
 from data_prep.outputs import write_parquet
 from data_prep.schema import RL_SCHEMA, content_uid, rl_row
-from eval_tasks import prepared, public
+from eval_tasks import prepared
 from eval_tasks.prepared import MAX_ROUTES, read_parquet
 from eval_tasks.public import SETS, read_set
 from eval_tasks.scoring import prompt, score
