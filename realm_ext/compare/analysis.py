@@ -25,7 +25,7 @@ from realm_ext.compare.parts import Change, Part, changes_of, differences_of_par
 from realm_ext.compare.reading import Run, Sample, TaskResult
 from realm_ext.report.stats import Z95, Interval, bootstrap_interval, normal_interval, wilson_interval
 
-PRIMARY = ("acc", "exact_match")
+PRIMARY = ("acc", "mean@k", "exact_match")
 GUIDED = "_guided"
 
 

@@ -16,7 +16,8 @@ FILES = {
 
 
 def test_every_bundled_file_is_tested() -> None:
-    assert {path.name for path in DATA.iterdir()} == set(FILES)
+    """The changed-rule questions have their own test: their gold answers are not the domain's."""
+    assert {path.name for path in DATA.iterdir()} == {*FILES, "changed_rule_test.jsonl"}
 
 
 @pytest.mark.parametrize("file", FILES)

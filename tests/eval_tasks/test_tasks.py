@@ -32,6 +32,8 @@ ENDS = ("", GUIDED, SAMPLED)
 NAMES = [
     *(name + end for name, end in product((*VERTICAL, *PUBLIC, *GENERAL, "realm_parquet", *GROUPS), ENDS)),
     "realm_general_reference",
+    "realm_changed_rule",
+    "realm_changed_rule_hidden",
 ]
 ALL = {"acc", "format", "malformed", "truncated", "timeout", "response_chars"}
 LABELLED = {"macro_f1", "recall_exact", "recall_substitute", "recall_complement", "recall_irrelevant"}

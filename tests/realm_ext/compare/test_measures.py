@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eval_tasks import scoring
+from eval_tasks import statistics
 from realm_ext.compare.measures import agrees, build_measure
 from realm_ext.report.stats import bootstrap_sums
 
@@ -23,11 +23,11 @@ REAL = [RNG.random() for _ in range(50)]
 @pytest.mark.parametrize(
     ("values", "aggregate"),
     [
-        (PAIRS, scoring.macro_f1),
-        (JUDGED, scoring.informedness),
-        (LISTS, scoring.mean_of_lists),
-        (PRESENT, scoring.mean_of_present),
-        (REAL, scoring.mean_of_present),
+        (PAIRS, statistics.macro_f1),
+        (JUDGED, statistics.informedness),
+        (LISTS, statistics.mean_of_lists),
+        (PRESENT, statistics.mean_of_present),
+        (REAL, statistics.mean_of_present),
     ],
 )
 def test_a_measure_is_its_task_s_aggregation_on_every_resample(
