@@ -10,10 +10,11 @@ from realm_ext.compare.analysis import Comparison
 from realm_ext.paths import Folder, find_folder
 
 FILE = "baselines.json"
+ACCURACIES = ("acc", "mean@k")
 
 
 def read_baselines(found: Comparison) -> dict[str, dict[str, float]]:
-    """Accuracy of each baseline by task, for tasks compared by `acc`, whole and in the version of the figures.
+    """Accuracy of each baseline by task, for tasks compared by accuracy, whole and in the version of the figures.
 
     A note is added for a task whose figures are of another version.
 
@@ -24,7 +25,8 @@ def read_baselines(found: Comparison) -> dict[str, dict[str, float]]:
     figures: dict[str, dict[str, float]] = {}
     for task, version in found.versions.items():
         entry = shipped.get(task)
-        if entry is None or found.main.get(task, ("",))[0] != "acc" or task not in found.whole:
+        main = found.main.get(task, ("", ""))[0]
+        if entry is None or main not in ACCURACIES or task not in found.whole:
             continue
         if str(entry["version"]) != version:
             found.notes.append(
