@@ -57,9 +57,7 @@ def read_tasks(names: Sequence[str], include: Sequence[Path], offline: bool, set
     logging.getLogger("lm_eval").setLevel(
         logging.ERROR
     )  # it warns that an included task overrides a linked one
-    from lm_eval.tasks import TaskManager
-
-    manager = TaskManager(include_path=[*_own_tasks(), *map(str, include)])
+    manager = _manager(names, [*_own_tasks(), *map(str, include)])
     for name in names:
         if name not in manager.task_index:
             raise ValueError(f"lm-eval knows no task or group {name!r}; `lm_eval ls tasks` lists them")
@@ -80,6 +78,19 @@ def document_text(task: Any, doc: Mapping[str, Any]) -> str:
     text = task.doc_to_text(bare)
     # Some tasks give a number here: the right one of several contexts.
     return text if isinstance(text, str) else "\n".join(text for _, text in strings_of(bare))
+
+
+def _manager(names: Sequence[str], folders: Sequence[str]) -> Any:
+    """A task manager that knows the names; without lm-eval's own tasks, slow to index, where these folders suffice."""
+    from lm_eval.tasks import TaskManager
+
+    small = TaskManager(include_path=folders, include_defaults=False)
+    known = small.task_index
+    enough = all(
+        name in known and all(spec in known for _, spec in _leaves(small, name) if isinstance(spec, str))
+        for name in names
+    )
+    return small if enough else TaskManager(include_path=folders)
 
 
 def _own_tasks() -> list[str]:

@@ -134,7 +134,8 @@ def check_realm(words: list[str], whole: bool = True) -> None:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     if whole and not getattr(command, "commands", None) and "--help" not in rest:
         assert not waiting, f"{rest[-1]} needs a value"
-        assert sum(a.required for a in arguments) <= given <= len(arguments), f"{given} arguments: {words}"
+        most = given if any(a.nargs == -1 for a in arguments) else len(arguments)
+        assert sum(a.required for a in arguments) <= given <= most, f"{given} arguments: {words}"
 
 
 def check_module(words: list[str]) -> None:
@@ -159,7 +160,7 @@ def compose_recipe(name: str, overrides: list[str]) -> Any:
 
 
 def task_names() -> set[str]:
-    text = "\n".join(path.read_text() for path in (REPOSITORY / "eval_tasks").glob("*.yaml"))
+    text = "\n".join(path.read_text() for path in (REPOSITORY / "eval_tasks").rglob("*.yaml"))
     return set(re.findall(r"^(?:task|group): (\w+)$", text, re.MULTILINE))
 
 

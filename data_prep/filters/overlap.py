@@ -32,6 +32,7 @@ _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
 _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2**64
 _INVERSE = pow(_BASE, -1, 1 << 64)
+_ONE: np.ndarray = np.zeros(1, np.int64)  # the position of a document's only n-gram
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class OverlapIndex:
             if len(words) < grams.n:
                 break
             windows = self._windows(hashes, grams.n)
-            left = np.searchsorted(grams.hashes, windows, "left")
+            left: np.ndarray = np.asarray(np.searchsorted(grams.hashes, windows, "left"))
             hits = np.flatnonzero(grams.hashes[np.minimum(left, len(grams.hashes) - 1)] == windows)
             for start in hits.tolist():
                 entry = int(left[start])
@@ -216,20 +217,15 @@ class OverlapIndex:
                 continue
             identity = len(self._documents)
             self._documents.append(document)
-            if number not in hashes_of:  # shorter than n: one gram, the whole of it
-                row, telling = self._windows(self._prefixes(body), len(body)), np.ones(1, bool)
-                kept = np.zeros(1, np.int64)
-            else:
-                row, f = hashes_of[number], frequency_of[number]
-                telling = np.full(len(row), not templated) & (f <= limit)
-                kept = np.flatnonzero(telling)
-                # The rarest gram stays whatever its frequency: by it the whole document is found.
-                kept = np.union1d(kept, [int(np.argmin(f))])
-            columns = (
+            if number in hashes_of:
+                row, kept, telling = hashes_of[number], *_chosen(frequency_of[number], limit, templated)
+            else:  # shorter than n: one gram, the whole of it
+                row, kept, telling = self._windows(self._prefixes(body), len(body)), _ONE, _ONE == 0
+            columns: tuple[np.ndarray, ...] = (
                 row[kept],
                 np.full(len(kept), identity, np.int32),
                 kept.astype(np.int32),
-                telling[kept],
+                telling,
             )
             parts.setdefault(min(len(body), self._n), []).append(columns)
 
@@ -240,7 +236,7 @@ class OverlapIndex:
         if len(words) > len(self._powers[0]):
             self._powers = _powers(2 * len(words))
         hashes = np.fromiter(map(hash, words), np.int64, len(words)).view(np.uint64)
-        sums = np.zeros(len(words) + 1, np.uint64)
+        sums: np.ndarray = np.zeros(len(words) + 1, np.uint64)
         np.cumsum(hashes * self._powers[1][: len(words)], out=sums[1:])
         return sums
 
@@ -327,6 +323,16 @@ def _document_frequency(hashes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.nd
     return values, counts
 
 
+def _chosen(frequency: np.ndarray, limit: int, templated: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Which n-grams of a document are kept, by their document frequency, and which of these are evidence alone.
+
+    The rarest stays whatever its frequency: by it the whole document is found.
+    """
+    telling: np.ndarray = (frequency <= limit) & (not templated)
+    kept: np.ndarray = np.union1d(np.flatnonzero(telling), np.argmin(frequency))
+    return kept, telling[kept]
+
+
 def _sorted_grams(n: int, columns: Sequence[tuple[np.ndarray, ...]]) -> _Grams:
     hashes, documents, positions, telling = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     order = np.argsort(hashes, kind="stable")
@@ -337,7 +343,7 @@ def _powers(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Powers 0 to count - 1 of the base and of its inverse, modulo 2**64."""
     rows = []
     for base in (_BASE, _INVERSE):
-        factors = np.full(count, base, np.uint64)
+        factors: np.ndarray = np.full(count, base, np.uint64)
         factors[0] = 1
         rows.append(np.cumprod(factors, dtype=np.uint64))
     return rows[0], rows[1]

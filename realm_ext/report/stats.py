@@ -150,8 +150,7 @@ def bootstrap_sums(columns: np.ndarray, rounds: int = ROUNDS, seed: int = 0) -> 
 
 def bootstrap_interval(values: np.ndarray) -> Interval:
     """The percentile interval, 95%, of bootstrapped values [rounds]."""
-    low, high = np.quantile(values, [0.025, 0.975])
-    return Interval(float(low), float(high))
+    return Interval(float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975)))
 
 
 def swap_sums(differences: np.ndarray, rounds: int = ROUNDS, seed: int = 0) -> np.ndarray:

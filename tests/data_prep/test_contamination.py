@@ -2,7 +2,6 @@
 
 import json
 import random
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +161,6 @@ def test_a_task_that_gives_a_number_for_its_text_is_read_from_the_document() -> 
 def test_tasks_are_checked_through_lm_eval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bundled questions are found, without their routes; a task without data is named, with its own exit code."""
     lm_tasks = pytest.importorskip("lm_eval.tasks")
-    # Without lm-eval's own 14,000 tasks, whose index takes seconds to build each time.
-    monkeypatch.setattr(lm_tasks, "TaskManager", partial(lm_tasks.TaskManager, include_defaults=False))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     doc = read_rows("search_relevance_test.jsonl", "search_relevance", guided=True)[3]
     (tmp_path / "mine.yaml").write_text(
@@ -181,6 +178,9 @@ def test_tasks_are_checked_through_lm_eval(tmp_path: Path, monkeypatch: pytest.M
     printed = run(clean, *options, code=3)
     assert "NOT checked: mine_without_data (" in printed
     assert "Nothing found." in printed
+    # Without lm-eval's own 14,000 tasks, whose index takes seconds to build.
+    manager = lm_tasks.TaskManager(include_path=tmp_path, include_defaults=False)
+    monkeypatch.setattr(lm_tasks, "TaskManager", lambda **options: manager)
     assert "knows no task or group 'no_such'" in run(clean, "--tasks", "no_such", code=2)
 
 
