@@ -5,12 +5,19 @@ version of a task, or not at all, and the reason is kept.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
+from realm_ext.compare.comparison import (
+    GUIDED,
+    PRIMARY,
+    Comparison,
+    Score,
+    interval_from,
+    pairs_of,
+    shared_samples,
+)
 from realm_ext.compare.differences import (
-    Difference,
     Key,
     Options,
     adjust,
@@ -20,54 +27,11 @@ from realm_ext.compare.differences import (
     paired,
     unpaired,
 )
+from realm_ext.compare.groups import compare_groups
 from realm_ext.compare.measures import Measure, agrees, build_measure
-from realm_ext.compare.parts import Change, Part, changes_of, differences_of_parts, parts_of
-from realm_ext.compare.reading import Run, Sample, TaskResult
-from realm_ext.report.stats import Z95, Interval, bootstrap_interval, normal_interval, wilson_interval
-
-PRIMARY = ("acc", "mean@k", "exact_match")
-GUIDED = "_guided"
-
-
-@dataclass(frozen=True)
-class Score:
-    """A metric of one run, as lm-eval reports it, with its errors; `n` are documents."""
-
-    run: str
-    task: str
-    metric: str
-    filter: str
-    value: float
-    stderr: float | None
-    interval: Interval | None
-    n: int | None
-
-
-@dataclass
-class Comparison:
-    """All that was found, in the order of tasks and runs.
-
-    Attributes:
-        main: the metric by which a task is broken down.
-        versions: of each task; several, joined, where the runs disagree.
-        whole: tasks of which every run scored all documents.
-        sources: the documents' data source, where they have one.
-        refused: what was not compared, and why.
-    """
-
-    runs: tuple[str, ...]
-    scores: list[Score] = field(default_factory=list)
-    differences: list[Difference] = field(default_factory=list)
-    gaps: list[Difference] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
-    part_differences: list[Difference] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
-    main: dict[str, Key] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    whole: set[str] = field(default_factory=set)
-    sources: dict[str, str] = field(default_factory=dict)
-    refused: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+from realm_ext.compare.parts import changes_of, differences_of_parts, parts_of
+from realm_ext.compare.reading import Run, TaskResult
+from realm_ext.report.stats import bootstrap_interval, wilson_interval
 
 
 def compare_runs(runs: Sequence[Run], options: Options) -> Comparison:
@@ -86,12 +50,13 @@ def compare_runs(runs: Sequence[Run], options: Options) -> Comparison:
             found.scores += _scores(name, result, options, found.notes)
             if task in found.main:
                 found.parts += parts_of(name, result, found.main[task])
-        for before, after in _pairs(list(results), options.all_pairs):
+        for before, after in pairs_of(list(results), options.all_pairs):
             _compare_pair(results[after], results[before], after, before, options, found)
     for run in runs:
         for task in tasks:
             if task in run.tasks and task + GUIDED in run.tasks and task in found.main:
                 _compare_regimes(run, task, options, found)
+    compare_groups(runs, options, found)
     found.differences = adjust(found.differences)
     found.gaps = adjust(found.gaps)
     return found
@@ -117,15 +82,6 @@ def _describe_task(task: str, results: Mapping[str, TaskResult], found: Comparis
         found.whole.add(task)
     else:
         found.notes.append(f"{task}: not all documents were scored (lm_eval --limit)")
-
-
-def _pairs(names: Sequence[str], every: bool) -> list[tuple[str, str]]:
-    """(before, after): each later run with the first, or with each earlier one."""
-    return [
-        (before, after)
-        for i, after in enumerate(names)
-        for before in (names[:i] if every else names[: min(i, 1)])
-    ]
 
 
 # ------------------------------ one run ------------------------------
@@ -164,10 +120,8 @@ def _score(
         counted = int(measure.columns[0][:, 1].sum()) if measure.is_binary else 0
         interval = wilson_interval(min(1.0, value), counted) if counted else bootstrap_interval(values)
         stderr = float(np.std(values)) if stderr is None else stderr
-    elif stderr is not None and 0.0 <= value <= 1.0 and stderr <= 0.5:
-        interval = normal_interval(value, stderr)
     elif stderr is not None:
-        interval = Interval(value - Z95 * stderr, value + Z95 * stderr)
+        interval = interval_from(value, stderr)
     return Score(run, result.task, *key, value, stderr, interval, result.n)
 
 
@@ -197,7 +151,7 @@ def _compare_pair(
         if not rows[0] or not rows[1]:
             found.differences += [unpaired(after, before, a, b, key) for key in of_filter]
             continue
-        pair = _shared(rows[0], rows[1], what, options, found)
+        pair = shared_samples(rows[0], rows[1], what, options, found)
         if pair is None:
             continue
         differ = sum(x.prompt_hash != y.prompt_hash for x, y in zip(*pair, strict=True))
@@ -210,26 +164,6 @@ def _compare_pair(
             found.changes += changes_of(pair, main[0], template)
 
 
-def _shared(
-    after: Mapping[str, Sample], before: Mapping[str, Sample], what: str, options: Options, found: Comparison
-) -> tuple[list[Sample], list[Sample]] | None:
-    """The samples of the documents in both, in one order; None, and a refusal, where the sets may not be compared."""
-    keys = [key for key in after if key in before]
-    only = len(after) - len(keys), len(before) - len(keys)
-    if any(only) and not (options.allow_partial and keys):
-        cure = "--allow-partial compares those in both" if keys else "there is nothing to compare"
-        refusal = (
-            f"{what}: different documents, {only[0]} only in the first, {only[1]} only in the second, "
-            f"{len(keys)} in both; {cure}"
-        )
-        if refusal not in found.refused:
-            found.refused.append(refusal)
-        return None
-    if any(only):
-        found.notes.append(f"{what}: compared on the {len(keys)} documents in both, {sum(only)} left out")
-    return [after[key] for key in keys], [before[key] for key in keys]
-
-
 def _compare_regimes(run: Run, task: str, options: Options, found: Comparison) -> None:
     """The autonomy gap of one run: its guided score minus its unguided one, over the same questions."""
     guided, plain, main = run.tasks[task + GUIDED], run.tasks[task], found.main[task]
@@ -240,6 +174,6 @@ def _compare_regimes(run: Run, task: str, options: Options, found: Comparison) -
     if not rows[0] or not rows[1]:
         found.gaps.append(unpaired(plain, plain, *names, main, guided.metrics[main]))
         return
-    pair = _shared(rows[0], rows[1], f"{task} of {run.name}, guided and unguided", options, found)
+    pair = shared_samples(rows[0], rows[1], f"{task} of {run.name}, guided and unguided", options, found)
     if pair is not None:
         found.gaps += paired(pair, [main], blank(task, main[1], *names), plain.higher, options)

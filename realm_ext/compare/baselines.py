@@ -6,7 +6,7 @@ nothing of `eval_tasks` is imported here.
 
 import json
 
-from realm_ext.compare.analysis import Comparison
+from realm_ext.compare.comparison import Comparison
 from realm_ext.paths import Folder, find_folder
 
 FILE = "baselines.json"

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from realm_ext.compare.analysis import Comparison, compare_runs
+from realm_ext.compare.analysis import compare_runs
 from realm_ext.compare.baselines import read_baselines
+from realm_ext.compare.comparison import Comparison
 from realm_ext.compare.differences import Difference, Options
 from realm_ext.compare.plots import draw_all
 from realm_ext.compare.reading import read_runs
@@ -149,6 +150,7 @@ def as_json(found: Comparison, baselines: Baselines, options: Options) -> dict[s
             }
             for task, version in found.versions.items()
         },
+        "groups": {name: list(tasks) for name, tasks in found.groups.items()},
         "scores": [asdict(score) for score in found.scores],
         "differences": [plain(d, d.reading) for d in found.differences],
         "gaps": [plain(d, gap_reading(d)) for d in found.gaps],

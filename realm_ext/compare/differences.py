@@ -21,6 +21,7 @@ from realm_ext.report.stats import (
     bootstrap_sums,
     holm,
     mcnemar_exact,
+    swap_differences,
     swap_sums,
     swap_test,
 )
@@ -134,7 +135,8 @@ def paired(
             test, p_value = "McNemar", mcnemar_exact(gained or 0, lost or 0)
         else:
             after, before = (columns.sum(axis=0) for columns in measure.columns)
-            test, p_value = "swap", swap_test(after, before, kept[key], measure.statistic)
+            swapped = swap_differences(after, before, kept[key], measure.statistic)
+            test, p_value = "swap", swap_test(measure.value(0) - measure.value(1), swapped)
         made.append(
             replace(
                 template,

@@ -7,7 +7,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from realm_ext.compare.analysis import Comparison
+from realm_ext.compare.comparison import Comparison
 from realm_ext.compare.differences import Difference, name_of
 from realm_ext.compare.tables import Baselines, is_share, names_of_rules
 from realm_ext.report.plots import DPI

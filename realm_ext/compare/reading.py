@@ -72,11 +72,20 @@ class TaskResult:
 
 
 @dataclass(frozen=True)
+class Group:
+    """What lm-eval reports for a group of at least two tasks; `tasks` are its leaves, sorted."""
+
+    tasks: tuple[str, ...]
+    metrics: Mapping[tuple[str, str], tuple[float, float | None]]
+
+
+@dataclass(frozen=True)
 class Run:
-    """The results of one model, task by task."""
+    """The results of one model, task by task, and of the groups whose tasks are all among them."""
 
     name: str
     tasks: Mapping[str, TaskResult]
+    groups: Mapping[str, Group]
 
 
 @dataclass
@@ -152,6 +161,7 @@ def _names_of(path: Path, folders: Mapping[Path, list[Path]]) -> dict[str, list[
 
 def _read_run(name: str, files: Sequence[Path], notes: list[str]) -> Run:
     tasks: dict[str, TaskResult] = {}
+    groups: dict[str, Group] = {}
     source: dict[str, list[str]] = {}
     for file in files:  # oldest first, so that the newest stays
         content = mapping(load_json(file, f"{name}/{file.name}", notes))
@@ -164,20 +174,44 @@ def _read_run(name: str, files: Sequence[Path], notes: list[str]) -> Run:
             if not leaves or task in leaves:
                 tasks[task] = _read_task(name, task, content, file, notes)
                 source.setdefault(task, []).append(file.name)
+        groups |= _read_groups(content)
     for several in sorted({tuple(used) for used in source.values() if len(used) > 1}):
         which = ", ".join(task for task, used in source.items() if tuple(used) == several)
         notes.append(f"{name}: {len(several)} result files hold {which}; the newest, {several[-1]}, is used")
-    return Run(name, dict(sorted(tasks.items())))
+    return Run(name, dict(sorted(tasks.items())), dict(sorted(groups.items())))
 
 
-def _read_task(name: str, task: str, content: Mapping[str, Any], file: Path, notes: list[str]) -> TaskResult:
-    metrics: dict[tuple[str, str], tuple[float, float | None]] = {}
-    row = mapping(mapping(content.get("results")).get(task))
+def _read_groups(content: Mapping[str, Any]) -> dict[str, Group]:
+    members = mapping(content.get("group_subtasks"))
+    leaves = mapping(content.get("n-samples"))
+
+    def open_up(name: str, above: tuple[str, ...] = ()) -> set[str]:
+        inner = members.get(name)
+        if name in above or not isinstance(inner, list):
+            return {name}
+        return {leaf for member in inner for leaf in open_up(str(member), (*above, name))}
+
+    found = {}
+    for name, row in mapping(content.get("groups")).items():
+        tasks = tuple(sorted(open_up(name)))
+        if len(tasks) > 1 and all(task in leaves for task in tasks):
+            found[clean(name)] = Group(tasks, _metrics_of(mapping(row)))
+    return found
+
+
+def _metrics_of(row: Mapping[str, Any]) -> dict[tuple[str, str], tuple[float, float | None]]:
+    """Value and standard error by metric and filter, from a row of lm-eval's `results` or `groups`."""
+    metrics = {}
     for key, raw in row.items():
         metric, comma, chosen = key.partition(",")
         value = finite(raw)
         if comma and value is not None and not metric.endswith("_stderr"):
             metrics[metric, chosen] = (value, finite(row.get(f"{metric}_stderr,{chosen}")))
+    return metrics
+
+
+def _read_task(name: str, task: str, content: Mapping[str, Any], file: Path, notes: list[str]) -> TaskResult:
+    metrics = _metrics_of(mapping(mapping(content.get("results")).get(task)))
     counts = mapping(mapping(content.get("n-samples")).get(task))
     n, original = finite(counts.get("effective")), finite(counts.get("original"))
     samples_file = file.with_name(f"samples_{task}_{_date_of(file)}.jsonl")

@@ -6,7 +6,7 @@ Serves `realm compare`. Shares are shown in percent and their differences in poi
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from realm_ext.compare.analysis import Comparison, Score
+from realm_ext.compare.comparison import Comparison, Score
 from realm_ext.compare.differences import Difference, name_of
 from realm_ext.compare.parts import KINDS
 from realm_ext.report.stats import Interval
@@ -46,7 +46,7 @@ class TextTable:
 def make_tables(found: Comparison, baselines: Baselines) -> list[TextTable]:
     """Every table that has rows, in the order to be read."""
     tables = []
-    for task in found.versions:
+    for task in (*found.groups, *found.versions):
         tables += [_score_table(found, task, baselines.get(task, {}))]
         tables += [_difference_table(found, task), _gap_table(found, task)]
         tables += [_part_table(found, task, kind) for kind in KINDS]
@@ -95,7 +95,12 @@ def _score_table(found: Comparison, task: str, baselines: Mapping[str, float]) -
             ]
     counts = dict.fromkeys(str(s.n) for s in scores.values() if s.n is not None)
     n = f", {' and '.join(counts)} documents" if counts else ""
-    return TextTable(f"{task}, version {found.versions[task]}{n}", ("Metric", *names), tuple(rows))
+    kind = (
+        f"mean of {len(found.groups[task])} tasks"
+        if task in found.groups
+        else f"version {found.versions[task]}"
+    )
+    return TextTable(f"{task}, {kind}{n}", ("Metric", *names), tuple(rows))
 
 
 def _score_text(score: Score | None) -> str:

@@ -177,20 +177,25 @@ def swap_sums(differences: np.ndarray, rounds: int = ROUNDS, seed: int = 0) -> n
     )
 
 
-def swap_test(after: np.ndarray, before: np.ndarray, kept: np.ndarray, statistic: Statistic) -> float:
-    """Two-sided p value of a paired randomisation test: were the two checkpoints' answers exchangeable?
-
-    Each round swaps the two checkpoints on a random half of the questions. The observed assignment counts as one of
-    the rounds, so the p value is never below 1 / (rounds + 1).
+def swap_differences(
+    after: np.ndarray, before: np.ndarray, kept: np.ndarray, statistic: Statistic
+) -> np.ndarray:
+    """[rounds] differences of two checkpoints whose answers were swapped on a random half of the questions.
 
     Args:
         after, before: [columns] sums of the two checkpoints.
         kept: [rounds, columns] `swap_sums` of their differences.
         statistic: the score from the sums.
     """
-    observed = abs(float(statistic(after) - statistic(before)))
-    swapped = statistic(before + kept) - statistic(after - kept)
-    return float(1 + np.sum(np.abs(swapped) >= observed - 1e-12)) / (1 + len(kept))
+    return statistic(before + kept) - statistic(after - kept)
+
+
+def swap_test(observed: float, swapped: np.ndarray) -> float:
+    """Two-sided p value of a paired randomisation test: were the two checkpoints' answers exchangeable?
+
+    The observed assignment counts as one of the rounds, so the p value is never below 1 / (rounds + 1).
+    """
+    return float(1 + np.sum(np.abs(swapped) >= abs(observed) - 1e-12)) / (1 + len(swapped))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -115,7 +115,7 @@ def test_the_command_prints_a_table_and_writes_on_demand(
 
 
 def test_realm_compare_reads_the_shipped_file() -> None:
-    from realm_ext.compare.analysis import Comparison
+    from realm_ext.compare.comparison import Comparison
 
     found = Comparison(("a",), whole={"realm_law_guided", "other"})
     found.main = {"realm_law_guided": ("acc", "none"), "other": ("acc", "none")}

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from realm_ext.compare.analysis import Comparison, compare_runs
+from realm_ext.compare.analysis import compare_runs
+from realm_ext.compare.comparison import Comparison
 from realm_ext.compare.differences import Options, adjust, blank
 from realm_ext.compare.reading import read_runs
 from tests.realm_ext.compare.conftest import Writer, scored

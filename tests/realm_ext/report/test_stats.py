@@ -17,6 +17,7 @@ from realm_ext.report.stats import (
     mcnemar_exact,
     normal_interval,
     paired_difference,
+    swap_differences,
     swap_sums,
     swap_test,
     wilson_interval,
@@ -175,7 +176,7 @@ def test_swap_test_agrees_with_the_exact_test_where_both_apply() -> None:
     after = columns([1.0] * 14 + [0.0] * 4 + [1.0] * 40 + [0.0] * 42)
     before = columns([0.0] * 14 + [1.0] * 4 + [1.0] * 40 + [0.0] * 42)
     kept = swap_sums(after - before, rounds=20_000)
-    p_value = swap_test(after.sum(axis=0), before.sum(axis=0), kept, ratio)
+    p_value = swap_test(0.1, swap_differences(after.sum(axis=0), before.sum(axis=0), kept, ratio))
     assert p_value == pytest.approx(mcnemar_exact(14, 4), abs=0.005)
 
 
@@ -186,7 +187,8 @@ def test_swap_test_is_even_under_no_difference() -> None:
     for seed in range(200):
         after, before = (columns(list(rng.random(40))) for _ in range(2))
         kept = swap_sums(after - before, rounds=400, seed=seed)
-        low += swap_test(after.sum(axis=0), before.sum(axis=0), kept, ratio) < 0.05
+        sums = after.sum(axis=0), before.sum(axis=0)
+        low += swap_test(float(ratio(sums[0]) - ratio(sums[1])), swap_differences(*sums, kept, ratio)) < 0.05
     assert 2 <= low <= 20
 
 
