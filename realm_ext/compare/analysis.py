@@ -56,9 +56,8 @@ def compare_runs(runs: Sequence[Run], options: Options) -> Comparison:
         for task in tasks:
             if task in run.tasks and task + GUIDED in run.tasks and task in found.main:
                 _compare_regimes(run, task, options, found)
+    found.differences, found.gaps = adjust(found.differences), adjust(found.gaps)
     compare_groups(runs, options, found)
-    found.differences = adjust(found.differences)
-    found.gaps = adjust(found.gaps)
     return found
 
 

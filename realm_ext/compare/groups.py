@@ -18,7 +18,7 @@ from realm_ext.compare.comparison import (
     pairs_of,
     shared_samples,
 )
-from realm_ext.compare.differences import Difference, Key, Options, blank, bootstrap
+from realm_ext.compare.differences import Difference, Key, Options, adjust, blank, bootstrap
 from realm_ext.compare.measures import build_measure
 from realm_ext.compare.reading import Group, Run, Sample
 from realm_ext.report.stats import (
@@ -33,7 +33,12 @@ TOLERANCE = 1e-6
 
 
 def compare_groups(runs: Sequence[Run], options: Options, found: Comparison) -> None:
-    """Add the scores, differences and autonomy gaps of every group that lm-eval reports a mean of."""
+    """Put the scores, differences and gaps of every group that lm-eval reports a mean of before those of the tasks.
+
+    Their p values are adjusted among themselves: they are a summary of the tasks' differences, no further ones.
+    """
+    differences: list[Difference] = []
+    gaps: list[Difference] = []
     for name in sorted({group for run in runs for group in run.groups}):
         holders = {run.name: run for run in runs if name in run.groups}
         first = next(iter(holders.values()))
@@ -53,14 +58,13 @@ def compare_groups(runs: Sequence[Run], options: Options, found: Comparison) -> 
             for key in group.metrics:
                 if key[0] in wanted:
                     pair = _side(holders[after], name), _side(holders[before], name)
-                    found.differences += _compare(name, (after, before), pair, key, options, found)
+                    differences += _compare(name, (after, before), pair, key, options, found)
         for run in holders.values():
             guided = run.groups.get(name + GUIDED)
             if guided is not None and tuple(task + GUIDED for task in group.tasks) == guided.tasks:
                 names = f"{run.name}, guided", f"{run.name}, unguided"
-                found.gaps += _compare(
-                    name, names, ((run, guided), _side(run, name)), main[0], options, found
-                )
+                gaps += _compare(name, names, ((run, guided), _side(run, name)), main[0], options, found)
+    found.differences[:0], found.gaps[:0] = adjust(differences), adjust(gaps)
 
 
 def _compare(

@@ -17,7 +17,7 @@ METHOD = (
     "Intervals are 95%: Wilson's score interval for a share of 0s and 1s, else the percentile bootstrap over documents; "
     "without samples, from lm-eval's standard error. Differences are paired, document by document. p is "
     "McNemar's exact test where a metric is 0 or 1, else a paired swap test, adjusted by Holm's procedure for all "
-    "differences of the same metric. A difference is more than noise when its interval is clear of 0 and p is below "
+    "differences of the same metric, groups by themselves. A difference is more than noise when its interval is clear of 0 and p is below "
     "0.05."
 )
 Baselines = Mapping[str, Mapping[str, float]]
