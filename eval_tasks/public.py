@@ -73,11 +73,11 @@ def _from_hub(source: str, option: str) -> Iterable[Row]:
     from datasets import concatenate_datasets, get_dataset_config_names, load_dataset
 
     chosen = SETS[source]
-    configs = [chosen.config] if chosen.config else []
+    configs: list[str | None] = [chosen.config]
     try:
         if chosen.config == ALL_CONFIGS:
             configs = get_dataset_config_names(chosen.hub)
-        parts = [load_dataset(chosen.hub, name, split=chosen.split) for name in configs or [None]]
+        parts = [load_dataset(chosen.hub, name, split=chosen.split) for name in configs]
     except OSError as error:  # what `datasets` raises when it is offline or the set is gone
         raise FileNotFoundError(
             f"{chosen.hub} could not be read from the Hub ({error}); offline, give {option}{chosen.files[0]}"
