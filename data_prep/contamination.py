@@ -175,6 +175,9 @@ def contamination(
         list[str] | None, typer.Option(help="Evaluation data: a JSONL or parquet file, or NAME=FILE.")
     ] = None,
     include_path: Annotated[list[Path] | None, typer.Option(help="Folder of further lm-eval tasks.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the public sets, as lm_eval's --metadata data=FOLDER.")
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(help="Search only this column of the training data; all when left out."),
@@ -202,7 +205,7 @@ def contamination(
         if not names and not files:
             raise ValueError("nothing to check against: give --tasks or --files")
         if names:
-            read_tasks(names, include_path or (), offline, sets)
+            read_tasks(names, include_path or (), data, offline, sets)
         for given in files or ():
             name, equals, path = ("", "", given) if Path(given).exists() else given.partition("=")
             sets.add(

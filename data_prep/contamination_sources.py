@@ -45,8 +45,15 @@ class EvaluationSets:
 # ------------------------------ lm-eval's tasks ------------------------------
 
 
-def read_tasks(names: Sequence[str], include: Sequence[Path], offline: bool, sets: EvaluationSets) -> None:
+def read_tasks(
+    names: Sequence[str], include: Sequence[Path], data: Path | None, offline: bool, sets: EvaluationSets
+) -> None:
     """Add the documents of every task in `names`, groups and tags opened; ReaLM's own tasks are always known.
+
+    Args:
+        include: folders of further tasks.
+        data: folder of the files of public sets, for tasks that take `--metadata data=FOLDER`.
+        offline: keep to data that is here.
 
     Raises:
         ValueError: lm-eval knows no task, group or tag of that name.
@@ -57,7 +64,8 @@ def read_tasks(names: Sequence[str], include: Sequence[Path], offline: bool, set
     logging.getLogger("lm_eval").setLevel(
         logging.ERROR
     )  # it warns that an included task overrides a linked one
-    manager = _manager(names, [*_own_tasks(), *map(str, include)])
+    metadata = {} if data is None else {"data": str(data)}
+    manager = _manager(names, [*_own_tasks(), *map(str, include)], metadata)
     for name in names:
         if name not in manager.task_index:
             raise ValueError(f"lm-eval knows no task or group {name!r}; `lm_eval ls tasks` lists them")
@@ -80,17 +88,17 @@ def document_text(task: Any, doc: Mapping[str, Any]) -> str:
     return text if isinstance(text, str) else "\n".join(text for _, text in strings_of(bare))
 
 
-def _manager(names: Sequence[str], folders: Sequence[str]) -> Any:
+def _manager(names: Sequence[str], folders: Sequence[str], metadata: Mapping[str, str]) -> Any:
     """A task manager that knows the names; without lm-eval's own tasks, slow to index, where these folders suffice."""
     from lm_eval.tasks import TaskManager
 
-    small = TaskManager(include_path=folders, include_defaults=False)
+    small = TaskManager(include_path=folders, include_defaults=False, metadata=metadata)
     known = small.task_index
     enough = all(
         name in known and all(spec in known for _, spec in _leaves(small, name) if isinstance(spec, str))
         for name in names
     )
-    return small if enough else TaskManager(include_path=folders)
+    return small if enough else TaskManager(include_path=folders, metadata=metadata)
 
 
 def _own_tasks() -> list[str]:

@@ -1,4 +1,4 @@
-"""Rows in ReaLM's RL schema as documents: any file of `realm prep` or `realm start` is an evaluation set.
+"""Rows in ReaLM's RL schema as documents: any file of `realm prep` is an evaluation set.
 
 Serves design.md, sections Data and Layout. `lm_eval --tasks realm_parquet --metadata data=FILE.parquet`; a folder
 stands for the `test.parquet` in it. Question, gold answer, domain and routes are those of the rows, so prompts are

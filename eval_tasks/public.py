@@ -66,24 +66,24 @@ def read_set(source: str, data: str | None, guided: bool) -> list[dict[str, Any]
     if not found:
         looked = ", ".join(["test.parquet", *chosen.files])
         raise FileNotFoundError(f"none of {looked} in {folder}; {option} is where realm_{source} looks")
-    return _documents(source, (row for path in found for row in _rows(path)))
+    return _documents(source, ((path.stem, row) for path in found for row in _rows(path)))
 
 
-def _from_hub(source: str, option: str) -> Iterable[Row]:
-    from datasets import concatenate_datasets, get_dataset_config_names, load_dataset
+def _from_hub(source: str, option: str) -> Iterator[tuple[str, Row]]:
+    """The rows of a set, each with the name of its part."""
+    from datasets import get_dataset_config_names, load_dataset
 
     chosen = SETS[source]
-    configs = [chosen.config] if chosen.config else []
+    configs: list[str | None] = [chosen.config]
     try:
         if chosen.config == ALL_CONFIGS:
             configs = get_dataset_config_names(chosen.hub)
-        parts = [load_dataset(chosen.hub, name, split=chosen.split) for name in configs or [None]]
+        parts = {str(name): load_dataset(chosen.hub, name, split=chosen.split) for name in configs}
     except OSError as error:  # what `datasets` raises when it is offline or the set is gone
         raise FileNotFoundError(
             f"{chosen.hub} could not be read from the Hub ({error}); offline, give {option}{chosen.files[0]}"
         ) from error
-    rows: Iterable[Row] = concatenate_datasets(parts)
-    return rows
+    return ((name, row) for name, rows in parts.items() for row in rows)
 
 
 def _rows(path: Path) -> Iterator[Row]:
@@ -96,12 +96,13 @@ def _rows(path: Path) -> Iterator[Row]:
     yield from whole["examples"] if isinstance(whole, dict) else whole
 
 
-def _documents(source: str, rows: Iterable[Row]) -> list[dict[str, Any]]:
+def _documents(source: str, rows: Iterable[tuple[str, Row]]) -> list[dict[str, Any]]:
+    """Documents of the usable rows; where a set has several parts, `rule` says which one a row is from."""
     chosen = SETS[source]
     domain = get(chosen.domain)
     docs: dict[str, dict[str, Any]] = {}
     unread = 0
-    for row in rows:
+    for part, row in rows:
         question, gold = chosen.read(row)
         read = domain.extract(gold)
         if read is None or not domain.equivalent(read, gold):
@@ -110,6 +111,8 @@ def _documents(source: str, rows: Iterable[Row]) -> list[dict[str, Any]]:
         uid = content_uid(question, gold)
         data_source = f"realm/{chosen.domain}/unguided"
         docs[uid] = {"uid": uid, "system": "", "question": question, "gold": gold, "data_source": data_source}
+        if chosen.config == ALL_CONFIGS:
+            docs[uid]["rule"] = part
     if unread:
         _log.warning("realm_%s: %d rows left out, their gold answer cannot be read", source, unread)
     if not docs:

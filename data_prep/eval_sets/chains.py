@@ -93,7 +93,7 @@ def compose(bank: Bank, rng: random.Random) -> list[Route]:
     elif chance > 1 - ALL_RIGHT_SHARE:
         n_right = ROUTES_SHOWN
     lengths = [len(rng.choice(bank.right).steps) for _ in range(ROUTES_SHOWN)]
-    wrong = bank.wrong
+    wrong: Sequence[Route] = bank.wrong
     if 0 < n_right or rng.random() < 0.5:
         wrong = _of_one_answer(bank.wrong, ROUTES_SHOWN - n_right, lengths[0], rng)
     chosen = [*_pick(bank.right, lengths[:n_right], rng), *_pick(wrong, lengths[n_right:], rng)]

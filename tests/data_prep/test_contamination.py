@@ -190,3 +190,15 @@ def test_gsm8k_solutions_are_flagged_all_of_them(shared_data: Path) -> None:
     assert "700 rows, 700 with an evaluation document" in run(
         folder / "example_model_solutions.jsonl", *options, code=1
     )
+
+
+def test_public_sets_are_read_from_local_files(shared_data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lm_eval")
+    train = write_jsonl(
+        tmp_path / "train.jsonl",
+        [json.loads(line) for line in (shared_data / "gsm8k" / "test.jsonl").read_text().splitlines()[:30]],
+    )
+    options = ("--tasks", "realm_gsm8k,realm_commonsense_qa", "--data", shared_data, "--offline")
+    printed = run(train, *options, code=1)
+    assert "30 rows, 30 with an evaluation document" in printed
+    assert "NOT checked: realm_commonsense_qa (FileNotFoundError: none of" in printed

@@ -108,6 +108,17 @@ def test_the_hub_is_asked_where_no_folder_is_named(monkeypatch: pytest.MonkeyPat
         read_set("casehold", None, False)
 
 
+def test_all_parts_of_a_set_come_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    rows = {name: [{"input": f"Is it {name}?", "target": "Yes"}] for name in ("navigate", "word_sorting")}
+    monkeypatch.setattr(datasets, "get_dataset_config_names", lambda path: list(rows))
+    monkeypatch.setattr(
+        datasets, "load_dataset", lambda path, name, split: datasets.Dataset.from_list(rows[name])
+    )
+    assert [doc["rule"] for doc in read_set("bbh", None, False)] == list(rows)
+
+
 def test_unreadable_gold_is_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "bbh").mkdir()
     rows = [{"input": "a?", "target": "?"}, {"input": "b?", "target": "no"}]
@@ -199,7 +210,7 @@ def test_gsm8k_is_data_preparation_s(shared_data: Path, tmp_path: Path) -> None:
 
 def test_bbh_golds_are_all_read(shared_data: Path) -> None:
     docs = read_set("bbh", str(shared_data), False)
-    assert len(docs) == 1_396
+    assert len(docs) == 1_396 and {doc["rule"] for doc in docs} >= {"navigate", "object_counting"}
     assert all(score(doc, f"<answer> {doc['gold']} </answer>")["acc"] == 1.0 for doc in docs)
 
 

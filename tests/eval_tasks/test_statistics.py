@@ -3,6 +3,7 @@
 import math
 import random
 import statistics as plain
+from typing import Any
 
 import pytest
 
@@ -69,9 +70,10 @@ def test_jackknife_and_bootstrap_agree() -> None:
         [(label, label == (rng.random() < 0.7)) for label in rng.choices((True, False), k=3)]
         for _ in range(300)
     ]
-    for figure, error, items in (
+    cases: tuple[tuple[Any, Any, list[Any]], ...] = (
         (macro_f1, macro_f1_stderr, pairs),
         (informedness, informedness_stderr, judged),
-    ):
-        drawn = [figure(rng.choices(items, k=len(items))) for _ in range(300)]  # type: ignore[operator, type-var]
-        assert error(items) == pytest.approx(plain.stdev(drawn), rel=0.15)  # type: ignore[operator]
+    )
+    for figure, error, items in cases:
+        drawn = [figure(rng.choices(items, k=len(items))) for _ in range(300)]
+        assert error(items) == pytest.approx(plain.stdev(drawn), rel=0.15)

@@ -128,6 +128,7 @@ def test_metrics_are_documented() -> None:
 
 def test_stops_at_the_model_s_own_token_alone(task: Any) -> None:
     kwargs = task.config.generation_kwargs
+    assert task.config.num_fewshot == 0
     assert kwargs == {"until": [], "max_gen_toks": 256, "do_sample": False, "temperature": 0.0}
 
 
