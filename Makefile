@@ -33,7 +33,8 @@ $(VENV)/.packages-done: requirements/build.txt requirements/cpu.txt requirements
 	@$(LOCKED) -r requirements/cpu.txt -r requirements/dev.txt
 	@touch $@
 
-$(VENV)/.setup-done: $(VENV)/.packages-done pyproject.toml packaging/vllm_alias/pyproject.toml
+$(VENV)/.setup-done: $(VENV)/.packages-done pyproject.toml packaging/vllm_alias/pyproject.toml \
+    $(wildcard eval_tasks/tasks/*.yaml)
 	@echo "setup 4/4: ReaLM and the vllm alias"
 	@$(LOCKED) ./packaging/vllm_alias --editable .
 	@$(VENV)/bin/realm link-tasks

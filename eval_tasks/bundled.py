@@ -1,15 +1,14 @@
 """The generated data sets that ship with ReaLM, as lm-eval's `custom_dataset` wants them: offline, wherever
 the package is installed.
 
-Serves design.md, section Layout (`eval_tasks`): YAML says what, this and `scoring` say how.
+Serves design.md, section Layout (`eval_tasks`): YAML says what, this, `task` and `scoring` say how.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
-from reward_fns.mrpv import measured_right_share
-from reward_fns.routes import routes_from
+from eval_tasks.prepared import as_dataset, with_right_share
 
 DATA = Path(__file__).resolve().parent / "data"
 
@@ -31,17 +30,14 @@ def read_rows(file: str, domain: str, guided: bool) -> list[dict[str, Any]]:
     if not path.is_file():
         known = ", ".join(sorted(p.name for p in DATA.glob("*.jsonl")))
         raise FileNotFoundError(f"no bundled data set {file!r} in {DATA}; there are: {known or 'none'}")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    if not guided:
-        for row in rows:
-            del row["routes"]
-        return [{**row, "data_source": f"realm/{domain}/unguided"} for row in rows]
-    share = measured_right_share(routes_from(row["routes"]) for row in rows)
-    return [{**row, "data_source": f"realm/{domain}/guided", "right_share": share} for row in rows]
+    rows = [json.loads(line) | {"system": ""} for line in path.read_text(encoding="utf-8").splitlines()]
+    if guided:
+        return with_right_share({**row, "data_source": f"realm/{domain}/guided"} for row in rows)
+    for row in rows:
+        del row["routes"]
+    return [{**row, "data_source": f"realm/{domain}/unguided"} for row in rows]
 
 
 def load(file: str, domain: str, guided: bool = False, **_metadata: Any) -> dict[str, Any]:
     """The data set of a task, under its split `test`; lm-eval also passes the task's metadata, unused here."""
-    from datasets import Dataset  # heavy, and only lm-eval's own process needs it
-
-    return {"test": Dataset.from_list(read_rows(file, domain, guided))}
+    return as_dataset(read_rows(file, domain, guided))

@@ -2,8 +2,8 @@
 
 Serves design.md, section Layout. lm-eval looks for YAML files in its own package folder and does not enter
 symlinked folders there, so the command makes a real folder lm_eval/tasks/realm and links the files into it. It
-writes nothing else, and `--undo` takes away exactly these links. Without it,
-`--include_path "$(realm paths eval_tasks)"` does the same for one run.
+writes nothing else, and `--undo` takes away exactly these links. A wheel brings copies of its own there: then there is
+nothing to do. Without either, `--include_path "$(realm paths eval_tasks)"` does the same for one run.
 """
 
 from importlib.util import find_spec
@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-SOURCE = Path(__file__).resolve().parent
+SOURCE = Path(__file__).resolve().parent / "tasks"
 FOLDER = "realm"
 
 
@@ -28,7 +28,8 @@ def find_target() -> Path:
         FileNotFoundError: lm-eval is not installed here.
     """
     spec = find_spec("lm_eval")  # finds the package without importing it
-    if spec is None or not spec.submodule_search_locations:
+    # Without an origin it is no package but the folder that ReaLM's own wheel makes.
+    if spec is None or spec.origin is None or not spec.submodule_search_locations:
         raise FileNotFoundError("lm-eval is not installed in this environment; pip install lm_eval==0.4.13")
     return Path(spec.submodule_search_locations[0]) / "tasks" / FOLDER
 
@@ -36,10 +37,16 @@ def find_target() -> Path:
 def make_links(target: Path, source: Path = SOURCE) -> list[Path]:
     """Link every task file into `target`, anew where a link is there already; links without a file go away.
 
+    A copy with the same content, which a wheel brings, is left as it is.
+
     Raises:
-        FileExistsError: something that is not a link stands in the way; nothing is changed then.
+        FileExistsError: something else that is not a link stands in the way; nothing is changed then.
     """
-    links = {target / file.name: file for file in task_files(source)}
+    links = {
+        target / file.name: file for file in task_files(source) if not _is_copy(target / file.name, file)
+    }
+    if not links:
+        return []
     blocked = [path for path in (target, *links) if _blocks(path, is_folder=path == target)]
     if blocked:
         raise FileExistsError(
@@ -67,6 +74,10 @@ def remove_links(target: Path, source: Path = SOURCE, keep_folder: bool = False)
     return ours
 
 
+def _is_copy(path: Path, file: Path) -> bool:
+    return path.is_file() and not path.is_symlink() and path.read_bytes() == file.read_bytes()
+
+
 def _blocks(path: Path, is_folder: bool) -> bool:
     if is_folder:
         return path.is_symlink() or (path.exists() and not path.is_dir())
@@ -86,4 +97,5 @@ def link_tasks(
     for path in changed:
         typer.echo(f"{'removed' if undo else 'linked'} {path}")
     if not changed:
-        typer.echo(f"nothing to do: no links of ReaLM in {target}")
+        why = "no links of ReaLM" if undo else "the wheel's copies of the tasks are"
+        typer.echo(f"nothing to do: {why} in {target}")

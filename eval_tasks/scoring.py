@@ -2,19 +2,34 @@
 
 Serves design.md, sections MRPV and Layout. The prompt is `realm_ext.prompt`'s, the reader and comparer are
 `reward_fns.compute_score`'s, so a task and the reward cannot disagree about a response. Documents are those
-of `eval_tasks.bundled`.
+of `eval_tasks.bundled`, `eval_tasks.prepared` and `eval_tasks.public`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
+from math import comb
 from typing import Any
 
 from realm_ext.prompt import render_messages
 from reward_fns import compute_score
-from reward_fns.mrpv import Reason
+from reward_fns.domains import Domain, domain_of
+from reward_fns.mrpv import Reason, read_answer
 from reward_fns.response import Verdict, parse_response
 from reward_fns.routes import Route, routes_from
 
-ANSWERED = (Reason.RIGHT, Reason.WRONG)
+ANSWERED = (Reason.RIGHT, Reason.WRONG, Reason.TIMEOUT)
+MEANS = {
+    "acc": True,
+    "format": True,
+    "malformed": False,
+    "truncated": False,
+    "timeout": False,
+    "response_chars": False,
+    "verdict": True,
+    "consistent": True,
+}
+"""The metrics of one response that are averaged, and whether higher is better."""
+_TAG = re.compile(r"</?(?:think|verdicts|answer)>")
 
 
 def prompt(doc: Mapping[str, Any]) -> str:
@@ -24,36 +39,108 @@ def prompt(doc: Mapping[str, Any]) -> str:
     return text
 
 
-def score(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
-    """lm-eval's `process_results`: every metric of one response.
+def score(doc: Mapping[str, Any], response: str) -> dict[str, Any]:
+    """Every metric of one response.
 
-    `acc` 1 if the answer is right; `acc_long_tail` the same, None for other documents; `macro_f1` the pair (gold, answer read); `format` 1 if the grammar held;
-    `malformed` 1 if no single answer could be read; `response_chars`. Guided documents add `verdict` (as MRPV
-    scores it, before the consistency rule), `consistent`, `informedness` (pairs: route right, judged right;
-    a missing verdict counts as the wrong one) and `first_error_acc` (a hit or miss for each wrong route).
+    `acc` 1 if the answer is right; `format` 1 if the grammar held; `malformed` 1 if no single answer could be read;
+    `truncated` 1 as `is_truncated` says; `timeout` 1 if the answer could not be compared in time; `response_chars`.
+    Documents that say whether they are of the long tail add `acc_long_tail`, which is `acc`, None for the others.
+    Domains with a closed set of labels add `macro_f1`, the pair (gold, answer read), and for each label
+    `recall_<label>`, which is `acc`, None where gold is another one. Guided documents add `verdict` (as MRPV scores it,
+    before the consistency rule), `consistent`, `informedness` (pairs: route right, judged right; a missing verdict
+    counts as the wrong one) and `first_error_acc` (a hit or miss for each wrong route).
+
+    What is no plain mean stands there twice, under its name and with `_stderr`: see `eval_tasks.statistics`.
     """
-    response = results[0]
     routes = routes_from(doc.get("routes"))
-    extra = {"routes": doc.get("routes"), "shown": range(len(routes))} if routes else None
-    share = {"right_share": doc["right_share"]} if routes else {}
-    parts = compute_score(doc["data_source"], response, doc["gold"], extra, **share)
+    parts = _reward(doc, response)
     metrics: dict[str, Any] = {
         "acc": parts["acc"],
-        "acc_long_tail": parts["acc"] if doc["long_tail"] else None,
-        "macro_f1": (doc["gold"], parts["pred"]),
         "format": parts["format"],
         "malformed": float(parts["reason"] not in ANSWERED),
+        "truncated": float(is_truncated(response)),
+        "timeout": float(parts["timeout"]),
         "response_chars": parts["response_chars"],
     }
+    special: dict[str, Any] = {}
+    if "long_tail" in doc:
+        special["acc_long_tail"] = parts["acc"] if doc["long_tail"] else None
+    labels = domain_of(doc["data_source"]).labels
+    if labels:
+        special["macro_f1"] = (doc["gold"], parts["pred"])
+        for label in labels:
+            special[f"recall_{label.lower()}"] = parts["acc"] if doc["gold"] == label else None
     if routes:
         verdicts = parse_response(response, len(routes)).verdicts
-        metrics |= {
-            "verdict": parts["raw_verdict"],
-            "consistent": parts["consistent"],
-            "informedness": judgements(routes, verdicts),
-            "first_error_acc": first_error_hits(routes, verdicts),
-        }
+        metrics |= {"verdict": parts["raw_verdict"], "consistent": parts["consistent"]}
+        special["informedness"] = judgements(routes, verdicts)
+        special["first_error_acc"] = first_error_hits(routes, verdicts)
+    for name, value in special.items():
+        metrics |= {name: value, f"{name}_stderr": value}
     return metrics
+
+
+def score_samples(doc: Mapping[str, Any], responses: Sequence[str]) -> dict[str, float]:
+    """The metrics of k sampled responses to one question; all are averaged over questions.
+
+    `mean@k` is the share that is right. `maj@k` is whether the answer given most often is right, answers grouped by the
+    domain's own comparer; among answers given equally often it is the share that is right. `pass@j`, for powers of two
+    below k and for k itself, is the unbiased estimate of the chance that one of j responses is right,
+    1 - C(k-c, j) / C(k, j) with c right ones (Chen et al. 2021, arXiv 2107.03374). `distinct@k` is the share of
+    responses that differ from the others: near 1/k where sampling does not work.
+    """
+    k = len(responses)
+    scored = [_reward(doc, text) for text in responses]
+    right = [bool(parts["acc"]) for parts in scored]
+    sizes = {2**power for power in range(1, k.bit_length()) if 2**power < k}
+    passes = {f"pass@{j}": pass_at(k, sum(right), j) for j in sorted(sizes)}
+    return {
+        "mean@k": sum(right) / k,
+        "maj@k": majority(doc, responses, right),
+        **passes,
+        "pass@k": pass_at(k, sum(right), k),
+        "distinct@k": len(set(responses)) / k,
+        "malformed": sum(parts["reason"] not in ANSWERED for parts in scored) / k,
+        "truncated": sum(map(is_truncated, responses)) / k,
+        "timeout": sum(float(parts["timeout"]) for parts in scored) / k,
+        "response_chars": sum(float(parts["response_chars"]) for parts in scored) / k,
+    }
+
+
+def is_truncated(response: str) -> bool:
+    """Whether the last tag of the response opens a block: what a response cut at the token budget looks like.
+
+    lm-eval passes no finish reasons. A response cut inside thinking that the prompt opened shows no tag at all: it is
+    malformed, and not counted here.
+    """
+    tags = _TAG.findall(response)
+    return bool(tags) and not tags[-1].startswith("</")
+
+
+def pass_at(n: int, right: int, j: int) -> float:
+    """The chance that `j` of `n` responses, drawn without replacement, hold one of the `right` ones."""
+    return 1.0 - comb(n - right, j) / comb(n, j)
+
+
+def majority(doc: Mapping[str, Any], responses: Sequence[str], right: Sequence[bool]) -> float:
+    """The share of right answers among those given most often; 0 where no response has an answer.
+
+    A group's answer is that of its first response.
+    """
+    domain = domain_of(doc["data_source"])
+    groups: list[tuple[str, bool, int]] = []
+    for text, is_right in zip(responses, right, strict=True):
+        answer, _ = read_answer(parse_response(text, 0), domain)
+        if answer is None:
+            continue
+        at = _group_of(answer, groups, domain)
+        if at == len(groups):
+            groups.append((answer, is_right, 0))
+        first, first_right, count = groups[at]
+        groups[at] = (first, first_right, count + 1)
+    most = max((count for _, _, count in groups), default=0)
+    top = [is_right for _, is_right, count in groups if count == most]
+    return sum(top) / len(top) if top else 0.0
 
 
 def judgements(routes: Sequence[Route], verdicts: Sequence[Verdict | None]) -> list[tuple[bool, bool]]:
@@ -74,36 +161,17 @@ def first_error_hits(routes: Sequence[Route], verdicts: Sequence[Verdict | None]
     ]
 
 
-def mean_of_present(values: Iterable[float | None]) -> float:
-    """The mean of the values that are not None; 0 when there are none."""
-    present = [value for value in values if value is not None]
-    return sum(present) / len(present) if present else 0.0
+def _reward(doc: Mapping[str, Any], response: str) -> dict[str, Any]:
+    """What training's reward says about the response."""
+    routes = doc.get("routes")
+    extra = {"routes": routes, "shown": range(len(routes))} if routes else None
+    share = {"right_share": doc["right_share"]} if routes else {}
+    return compute_score(doc["data_source"], response, doc["gold"], extra, **share)
 
 
-def mean_of_lists(lists: Iterable[Iterable[float]]) -> float:
-    """The mean of all values of all lists; 0 when there are none."""
-    return mean_of_present(value for values in lists for value in values)
-
-
-def macro_f1(pairs: Iterable[tuple[str, str]]) -> float:
-    """The mean of F1 over the gold labels, from pairs (gold, answer read; empty where none could be)."""
-    listed = list(pairs)
-    scores = []
-    for label in {gold for gold, _ in listed}:
-        hits = sum(gold == read == label for gold, read in listed)
-        named = sum((gold == label) + (read == label) for gold, read in listed)
-        scores.append(2 * hits / named)
-    return sum(scores) / len(scores) if scores else 0.0
-
-
-def informedness(lists: Iterable[Iterable[tuple[bool, bool]]]) -> float:
-    """Share of right routes judged right, plus share of wrong routes judged wrong, minus 1.
-
-    0 for a judge that does not look, 1 for a perfect one; 0 when the routes are all of one kind.
-    """
-    pairs = [pair for pairs in lists for pair in pairs]
-    right = [judged for label, judged in pairs if label]
-    wrong = [not judged for label, judged in pairs if not label]
-    if not right or not wrong:
-        return 0.0
-    return sum(right) / len(right) + sum(wrong) / len(wrong) - 1
+def _group_of(answer: str, groups: Sequence[tuple[str, bool, int]], domain: Domain) -> int:
+    """The index of the group that this answer belongs to; one past the end if none."""
+    for at, (first, _, _) in enumerate(groups):
+        if answer == first or domain.equivalent(answer, first):
+            return at
+    return len(groups)

@@ -8,6 +8,7 @@ preparation (contrast rows) and evaluation (lm-eval tasks) all call `render_mess
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reward_fns.domains.base import Rule
 from reward_fns.routes import Route
 
 UNGUIDED = "\n\nReason inside <think> </think>, then give the final answer inside <answer> </answer>."
@@ -51,6 +52,11 @@ def render_suffix(
     counts = _counts(routes, shown_steps)
     is_cut = any(count < len(route.steps) for route, count in zip(routes, counts, strict=True))
     return render_routes(routes, show_answers, counts) + (ABOUT_CUT if is_cut else "") + GUIDED
+
+
+def render_rules(rules: Sequence[Rule]) -> str:
+    """A rule book as it precedes the question in prompts that show it, by the rules' short names, highest first."""
+    return "Rules, the first that applies decides:\n" + "".join(f"{r.name}: {r.text}\n" for r in rules)
 
 
 def render_messages(

@@ -20,7 +20,7 @@ from rich.table import Table
 from realm_ext.paths import Folder, find_folder
 from realm_ext.stages import Stage, StageFailedError, run_stages
 
-TASKS = "realm_vertical,realm_vertical_guided"
+TASKS = "realm_search_relevance,realm_search_relevance_guided"
 
 
 # Calibrated on SFT alone: unguided accuracy after SFT lies between 30% and 60% (docs/results.md).

@@ -160,7 +160,7 @@ def compose_recipe(name: str, overrides: list[str]) -> Any:
 
 
 def task_names() -> set[str]:
-    text = "\n".join(path.read_text() for path in (REPOSITORY / "eval_tasks").glob("*.yaml"))
+    text = "\n".join(path.read_text() for path in (REPOSITORY / "eval_tasks" / "tasks").glob("*.yaml"))
     return set(re.findall(r"^(?:task|group): (\w+)$", text, re.MULTILINE))
 
 

@@ -6,6 +6,7 @@ import sys
 import tomllib
 import zipfile
 from email.parser import Parser
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -61,8 +62,25 @@ def test_wheel_is_typed(wheel: Path, package: str) -> None:
 
 def test_wheel_holds_no_tests_and_no_caches(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in names_in(wheel)}
-    assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
+    assert {top for top in tops if not top.endswith(".dist-info")} == {*PACKAGES, "lm_eval"}
     assert not [name for name in names_in(wheel) if "__pycache__" in name]
+
+
+def test_wheel_ships_the_tasks_where_lm_eval_looks(
+    wheel: Path, installed_wheel: Path, tmp_path: Path
+) -> None:
+    theirs = {name for name in names_in(wheel) if name.startswith("lm_eval/")}
+    ours = {name for name in names_in(wheel) if name.startswith("eval_tasks/tasks/")}
+    assert theirs == {name.replace("eval_tasks/tasks/", "lm_eval/tasks/realm/") for name in ours}
+    if find_spec("lm_eval") is None:
+        pytest.skip("needs lm-eval, to load the tasks from there")
+    load = (
+        "import sys; from lm_eval.tasks import TaskManager\n"
+        "manager = TaskManager(include_path=sys.argv[1], include_defaults=False)\n"
+        "print(sorted(manager.load(['realm_vertical'])['tasks']))"
+    )
+    folder = str(installed_wheel / "lm_eval" / "tasks")
+    assert "realm_medicine" in run_installed(installed_wheel, tmp_path, "-c", load, folder)
 
 
 def test_wheel_metadata(wheel: Path) -> None:

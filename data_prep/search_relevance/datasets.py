@@ -16,7 +16,7 @@ from data_prep.schema import content_uid, rl_row, sft_row
 from data_prep.search_relevance.expert import cited_rules, right_route, with_names
 from data_prep.search_relevance.generator import RULE_SHARES, Item, combination, make_item
 from data_prep.search_relevance.route_sets import compose_routes
-from realm_ext.prompt import render_messages
+from realm_ext.prompt import render_messages, render_rules
 from reward_fns.domains.search_relevance import DOMAIN
 from reward_fns.domains.search_relevance.engine import decide
 from reward_fns.domains.search_relevance.question import parse_question
@@ -170,7 +170,7 @@ def refusal(item: Item, chain: Route) -> str | None:
 
 def rules_text() -> str:
     """The rule book as it precedes the question in prompts that keep it, by short names."""
-    return "Rules, the first that applies decides:\n" + "".join(f"{r.name}: {r.text}\n" for r in DOMAIN.rules)
+    return render_rules(DOMAIN.rules)
 
 
 def _distilled(item: Item, options: DistilOptions, seed: int, split: str, index: int) -> dict[str, Any] | str:

@@ -5,12 +5,12 @@ run is worth having. Results follow lm-eval 0.4.13 (lm_eval/loggers/evaluation_t
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from realm_ext.report.json_values import clean, finite, load_json, mapping
 from realm_ext.report.scalars import Series, read_scalars
 from realm_ext.report.traces import TraceSummary, read_traces
 
@@ -139,37 +139,37 @@ def checkpoint_order(name: str) -> tuple[int, str]:
 
 def _read_results(path: Path, checkpoint: str, notes: list[str]) -> list[Evaluation]:
     where = f"eval/{checkpoint}/{path.name}"
-    content = _load_json(path, where, notes)
+    content = load_json(path, where, notes)
     if content is None:
         return []
-    results = _mapping(_mapping(content).get("results"))
+    results = mapping(mapping(content).get("results"))
     if not results:
         notes.append(f"{where} has no table `results`: not a results file of lm_eval, left out")
         return []
-    leaves = _mapping(content.get("n-samples"))
+    leaves = mapping(content.get("n-samples"))
     found = []
     for task, row in results.items():
         if not task.startswith(TASK_PREFIX) or (leaves and task not in leaves):
             continue  # another's task, or the mean of a group
-        metrics = _mapping(row)
+        metrics = mapping(row)
         filters = [key.partition(",")[2] for key in metrics if key.startswith(f"{METRIC},")]
         chosen = "none" if "none" in filters else next(iter(filters), "none")
-        accuracy = _finite(metrics.get(f"{METRIC},{chosen}"))
+        accuracy = finite(metrics.get(f"{METRIC},{chosen}"))
         if accuracy is None or not 0.0 <= accuracy <= 1.0:
-            notes.append(f"{where}: {_clean(task)} has no {METRIC} between 0 and 1, left out")
+            notes.append(f"{where}: {clean(task)} has no {METRIC} between 0 and 1, left out")
             continue
-        n = _finite(_mapping(leaves.get(task)).get("effective"))
+        n = finite(mapping(leaves.get(task)).get("effective"))
         samples = path.with_name(f"samples_{task}_{path.stem.removeprefix('results_')}.jsonl")
         scores = _read_samples(samples, f"eval/{checkpoint}/{samples.name}", chosen, notes)
         guided = task.endswith(GUIDED_SUFFIX)
         found.append(
             Evaluation(
-                checkpoint=_clean(checkpoint),
-                task=_clean(task.removesuffix(GUIDED_SUFFIX)),
+                checkpoint=clean(checkpoint),
+                task=clean(task.removesuffix(GUIDED_SUFFIX)),
                 regime="guided" if guided else "unguided",
                 accuracy=accuracy,
                 n=int(n) if n else len(scores) or None,
-                stderr=_finite(metrics.get(f"{METRIC}_stderr,{chosen}")),
+                stderr=finite(metrics.get(f"{METRIC}_stderr,{chosen}")),
                 scores=scores,
             )
         )
@@ -206,7 +206,7 @@ def _read_stages(path: Path, notes: list[str]) -> tuple[Stage, ...]:
     if not path.is_file():
         notes.append("stages.json is missing: the times of the stages are not known")
         return ()
-    content = _load_json(path, path.name, notes)
+    content = load_json(path, path.name, notes)
     if content is None:
         return ()
     if not isinstance(content, list):
@@ -214,50 +214,20 @@ def _read_stages(path: Path, notes: list[str]) -> tuple[Stage, ...]:
         return ()
     stages = []
     for number, entry in enumerate(content, start=1):
-        seconds = _finite(entry.get("seconds")) if isinstance(entry, dict) else None
+        seconds = finite(entry.get("seconds")) if isinstance(entry, dict) else None
         if seconds is None or seconds < 0 or not isinstance(entry.get("name"), str):
             notes.append(f"stages.json: entry {number} has no `name` with `seconds` of 0 or more, left out")
             continue
         stages.append(
             Stage(
-                _clean(entry["name"]),
+                clean(entry["name"]),
                 seconds,
-                _clean(str(entry.get("status", "done"))),
-                {_clean(key): _detail(value) for key, value in _mapping(entry.get("detail")).items()},
+                clean(str(entry.get("status", "done"))),
+                {clean(key): _detail(value) for key, value in mapping(entry.get("detail")).items()},
             )
         )
     return tuple(stages)
 
 
 def _detail(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else _clean(str(value))
-
-
-# ------------------------------ values from files ------------------------------
-
-
-def _load_json(path: Path, where: str, notes: list[str]) -> Any:
-    """The content of a JSON file; None, and a line in `notes`, when there is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # torn or not UTF-8
-        notes.append(f"{where} is torn or not JSON ({_clean(str(error))}): left out")
-        return None
-    if content is None:
-        notes.append(f"{where} holds null: left out")
-    return content
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _finite(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
-def _clean(text: str) -> str:
-    """Printable characters alone: names from files go to a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    return f"{value:.4g}" if isinstance(value, float) else clean(str(value))

@@ -142,7 +142,7 @@ def test_the_model_is_evaluated_and_reported(stack: Stack, resumed: Resumed, mer
     evaluate = [
         *(sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--device", "cpu"),
         *("--model_args", f"pretrained={merged},dtype=float32", "--batch_size", "8", "--limit", "8"),
-        *("--tasks", "realm_vertical,realm_vertical_guided"),
+        *("--tasks", "realm_search_relevance,realm_search_relevance_guided"),
         *("--include_path", str(find_folder(Folder.EVAL_TASKS)), "--apply_chat_template"),
         *("--gen_kwargs", "max_gen_toks=32"),
         *("--output_path", str(resumed.run / "eval" / "rl"), "--log_samples"),

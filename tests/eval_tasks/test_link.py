@@ -1,5 +1,6 @@
 """`realm link-tasks`: links are made, found by lm-eval, repaired, and taken away without a trace."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,25 @@ def test_links_every_task_file_and_lm_eval_finds_them(target: Path) -> None:
     manager = pytest.importorskip("lm_eval.tasks").TaskManager
     assert run().count("linked") == len(link.task_files()) >= 4
     found = manager(include_path=target.parent, include_defaults=False).all_tasks
-    assert found == sorted(file.stem.replace("search_", "realm_search_") for file in link.task_files())
+    assert len(found) == len(link.task_files())
+    assert {"realm_vertical", "realm_vertical_guided", "realm_general", "realm_parquet"} <= set(found)
+
+
+def test_links_and_include_path_together_are_no_clash(target: Path) -> None:
+    manager = pytest.importorskip("lm_eval.tasks").TaskManager
+    run()
+    both = manager(include_path=[target.parent, link.SOURCE], include_defaults=False)
+    assert len(both.all_tasks) == len(link.task_files())
+    assert set(both.load(["realm_vertical"])["tasks"]) >= {"realm_search_relevance", "realm_law"}
+
+
+def test_the_copies_of_a_wheel_are_left_alone(target: Path) -> None:
+    shutil.copytree(link.SOURCE, target)
+    assert "nothing to do: the wheel's copies" in run()
+    assert not any(path.is_symlink() for path in target.iterdir())
+    (target / "law.yaml").unlink()
+    assert run().count("linked") == 1 and (target / "law.yaml").is_symlink()
+    assert run("--undo").count("removed") == 1 and len(list(target.iterdir())) > 40
 
 
 def test_undo_leaves_no_trace(target: Path) -> None:

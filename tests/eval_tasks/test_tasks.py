@@ -1,8 +1,9 @@
 """The tasks as lm-eval loads them: all present, prompts as in training, gold at 1.0 and shuffled gold at chance."""
 
 import random
-import subprocess
-import sys
+from collections import Counter
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,27 +13,41 @@ from data_prep.schema import rl_row
 from eval_tasks.link import SOURCE, task_files
 from realm_ext.prompt import render_messages
 from reward_fns import compute_score
-from reward_fns.domains import get
 from reward_fns.response import Verdict, render_response
 from reward_fns.routes import routes_from
 
 lm_tasks = pytest.importorskip("lm_eval.tasks")
 
-TASKS = {"realm_search_relevance": "search_relevance"}
-GROUPS = {"realm_vertical": ["realm_search_relevance"]}
-GUIDED = "_guided"
-NAMES = [name + end for name in (*TASKS, *GROUPS) for end in ("", GUIDED)]
-MEANT_FOR_ALL = {"acc", "acc_long_tail", "macro_f1", "format", "malformed", "response_chars"}
-MEANT_FOR_GUIDED = {"verdict", "consistent", "informedness", "first_error_acc"}
+VERTICAL = {
+    "realm_search_relevance": "search_relevance",
+    "realm_finance": "numeric",
+    "realm_medicine": "choice",
+    "realm_law": "choice",
+}
+PUBLIC = {"realm_finqa", "realm_medqa", "realm_casehold"}
+GENERAL = {"realm_gsm8k", "realm_bbh", "realm_commonsense_qa", "realm_arc_challenge"}
+GROUPS = {"realm_vertical": set(VERTICAL), "realm_vertical_public": PUBLIC, "realm_general": GENERAL}
+GUIDED, SAMPLED = "_guided", "_sampled"
+ENDS = ("", GUIDED, SAMPLED)
+NAMES = [
+    *(name + end for name, end in product((*VERTICAL, *PUBLIC, *GENERAL, "realm_parquet", *GROUPS), ENDS)),
+    "realm_general_reference",
+    "realm_changed_rule",
+    "realm_changed_rule_hidden",
+]
+ALL = {"acc", "format", "malformed", "truncated", "timeout", "response_chars"}
+LABELLED = {"macro_f1", "recall_exact", "recall_substitute", "recall_complement", "recall_irrelevant"}
+JUDGED = {"verdict", "consistent"}
+SAMPLES = {"mean@k", "maj@k", "pass@2", "pass@4", "pass@k", "distinct@k"}
 
 
 @pytest.fixture(scope="module")
 def loaded() -> dict[str, Any]:
     manager = lm_tasks.TaskManager(include_path=SOURCE, include_defaults=False)
-    return dict(manager.load([name + end for name in GROUPS for end in ("", GUIDED)]))
+    return dict(manager.load(["realm_vertical" + end for end in ENDS]))
 
 
-@pytest.fixture(scope="module", params=[name + end for name in TASKS for end in ("", GUIDED)])
+@pytest.fixture(scope="module", params=[name + end for name in VERTICAL for end in ("", GUIDED)])
 def task(request: pytest.FixtureRequest, loaded: dict[str, Any]) -> Any:
     return loaded["tasks"][request.param]
 
@@ -50,6 +65,10 @@ def run(task: Any, responses: list[str]) -> dict[str, float]:
     return {name: agg([row[name] for row in scored]) for name, agg in task.aggregation().items()}
 
 
+def with_errors(names: set[str]) -> set[str]:
+    return names | {name + "_stderr" for name in names}
+
+
 def test_every_file_makes_a_task_or_group() -> None:
     """lm-eval skips a YAML that it cannot read without a word."""
     manager = lm_tasks.TaskManager(include_path=SOURCE, include_defaults=False)
@@ -57,45 +76,68 @@ def test_every_file_makes_a_task_or_group() -> None:
     assert len(task_files()) == len(NAMES)
 
 
-def test_groups_hold_their_tasks(loaded: dict[str, Any]) -> None:
-    for name, members in GROUPS.items():
-        assert loaded["group_map"][name] == members
-        assert loaded["group_map"][name + GUIDED] == [member + GUIDED for member in members]
+def test_groups_hold_their_tasks() -> None:
+    for name, end in product(GROUPS, ENDS):
+        group = yaml.safe_load((SOURCE / f"{name}{end}.yaml").read_text())
+        assert group["group"] == name + end
+        assert set(group["task"]) == {member + end for member in GROUPS[name]}
 
 
-def test_lm_eval_finds_the_tasks_valid() -> None:
-    command = [sys.executable, "-m", "lm_eval", "validate", "--tasks", ",".join(NAMES)]
-    done = subprocess.run(
-        [*command, "--include_path", str(SOURCE)], check=False, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "not found" not in done.stdout.lower()
-
-
-def test_each_task_states_a_version(task: Any) -> None:
-    assert float(task.VERSION) >= 1.0
+def test_each_task_states_a_version(loaded: dict[str, Any]) -> None:
+    versions = {name: float(task.VERSION) for name, task in loaded["tasks"].items()}
+    for name in VERTICAL:
+        assert versions[name] == versions[name + GUIDED] == versions[name + SAMPLED] >= 1.0
 
 
 def test_metrics_are_the_documented_ones(task: Any) -> None:
-    guided = task.task_name.endswith(GUIDED)
-    expected = MEANT_FOR_ALL | (MEANT_FOR_GUIDED if guided else set())
-    assert set(task.aggregation()) == expected
+    guided, labelled = task.task_name.endswith(GUIDED), "search_relevance" in task.task_name
+    expected = ALL | with_errors({"acc_long_tail"})
+    expected |= with_errors(LABELLED) if labelled else set()
+    expected |= JUDGED | with_errors({"informedness", "first_error_acc"}) if guided else set()
+    assert set(task.aggregation()) == set(task.higher_is_better()) == expected
     doc = task.eval_docs[0]
     assert set(task.process_results(doc, [perfect(doc)])) == expected
+    assert not any(
+        task.higher_is_better()[name] for name in ("malformed", "truncated", "timeout", "response_chars")
+    )
+
+
+def test_metrics_of_samples(loaded: dict[str, Any]) -> None:
+    for name in VERTICAL:
+        task = loaded["tasks"][name + SAMPLED]
+        assert set(task.aggregation()) == SAMPLES | ALL - {"acc", "format"}
+        doc = task.eval_docs[0]
+        got = task.process_results(doc, [perfect(doc)] * 8)
+        assert {got[key] for key in SAMPLES - {"distinct@k"}} == {1.0}
+        assert (
+            task.config.generation_kwargs["do_sample"] and task.config.generation_kwargs["temperature"] == 1.0
+        )
+
+
+def test_metrics_are_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "evaluate.md").read_text(encoding="utf-8")
+    named = (
+        ALL
+        | {"acc_long_tail", "macro_f1", "informedness", "first_error_acc"}
+        | JUDGED
+        | SAMPLES - {"pass@2", "pass@4"}
+    )
+    assert {name for name in named if f"`{name}`" not in page} == set()
+    assert {name for name in NAMES if name.removesuffix(GUIDED).removesuffix(SAMPLED) not in page} == set()
 
 
 def test_stops_at_the_model_s_own_token_alone(task: Any) -> None:
     kwargs = task.config.generation_kwargs
+    assert task.config.num_fewshot == 0
     assert kwargs == {"until": [], "max_gen_toks": 256, "do_sample": False, "temperature": 0.0}
 
 
 def test_prompt_equals_training_s(task: Any) -> None:
     """From the row that training would read, through the renderer that training calls."""
-    for doc in list(task.eval_docs)[:200]:
+    for doc in list(task.eval_docs)[:100]:
         routes = routes_from(doc.get("routes"))
-        row = rl_row(
-            doc["question"], doc["gold"], domain="search_relevance", index=0, split="test", routes=routes
-        )
+        domain = VERTICAL[task.task_name.removesuffix(GUIDED)]
+        row = rl_row(doc["question"], doc["gold"], domain=domain, index=0, split="test", routes=routes)
         trained = render_messages(row["prompt"], routes_from(row["extra_info"]["routes"]))
         seen: list[Any] = []
         task.fewshot_context(doc, 0, apply_chat_template=True, chat_template=recorder(seen))
@@ -120,17 +162,17 @@ def test_routes_are_shown_to_guided_prompts_only(task: Any) -> None:
         assert bool(doc.get("routes")) == guided
 
 
-def test_guided_and_unguided_ask_the_same(loaded: dict[str, Any]) -> None:
-    for name in TASKS:
-        plain, guided = (loaded["tasks"][name + end].eval_docs for end in ("", GUIDED))
-        assert [doc["uid"] for doc in plain] == [doc["uid"] for doc in guided]
+def test_all_regimes_ask_the_same(loaded: dict[str, Any]) -> None:
+    for name in VERTICAL:
+        plain, guided, sampled = (loaded["tasks"][name + end].eval_docs["uid"] for end in ENDS)
+        assert list(plain) == list(guided) == list(sampled)
 
 
 def test_gold_scores_one(task: Any) -> None:
     got = run(task, [perfect(doc) for doc in task.eval_docs])
-    for name in ("acc", "acc_long_tail", "macro_f1", "format"):
+    for name in {"acc", "acc_long_tail", "format", *LABELLED} & set(got):
         assert got[name] == 1.0
-    assert got["malformed"] == 0.0
+    assert got["malformed"] == got["truncated"] == got["timeout"] == got["acc_long_tail_stderr"] == 0.0
     if task.task_name.endswith(GUIDED):
         assert got["verdict"] == pytest.approx(1.0, abs=0.02)
         assert (got["consistent"], got["informedness"], got["first_error_acc"]) == (1.0, 1.0, 1.0)
@@ -141,44 +183,54 @@ def test_shuffled_gold_scores_at_chance(task: Any) -> None:
     responses = [perfect(doc) for doc in docs]
     random.Random(1).shuffle(responses)
     got = run(task, responses)
-    shares = [
-        sum(doc["gold"] == label for doc in docs) / len(docs) for label in get("search_relevance").labels
-    ]
-    assert got["acc"] == pytest.approx(sum(share * share for share in shares), abs=0.06)
-    assert got["macro_f1"] == pytest.approx(1 / len(shares), abs=0.06)
+    shares = [count / len(docs) for count in Counter(doc["gold"] for doc in docs).values()]
+    chance = sum(share * share for share in shares)
+    assert got["acc"] == pytest.approx(chance, abs=4 * (chance * (1 - chance) / len(docs)) ** 0.5 + 0.01)
+    if "macro_f1" in got:
+        assert got["macro_f1"] == pytest.approx(1 / len(shares), abs=0.06)
     if task.task_name.endswith(GUIDED):
-        assert abs(got["informedness"]) < 0.1
+        assert abs(got["informedness"]) < 4 * got["informedness_stderr"]
 
 
 def test_judges_that_do_not_look_get_nothing(loaded: dict[str, Any]) -> None:
-    task = loaded["tasks"]["realm_search_relevance" + GUIDED]
-    for verdict in (Verdict(True), Verdict(False, 0)):
+    for name, verdict in product(VERTICAL, (Verdict(True), Verdict(False, 0))):
+        task = loaded["tasks"][name + GUIDED]
         responses = [
             render_response(None, [verdict] * len(doc["routes"]), doc["gold"]) for doc in task.eval_docs
         ]
         got = run(task, responses)
         assert got["informedness"] == pytest.approx(0.0, abs=1e-9)
-        assert got["verdict"] == pytest.approx(0.0, abs=0.02)
+        assert got["verdict"] == pytest.approx(0.0, abs=0.03)
 
 
 @pytest.mark.parametrize(
-    ("response", "malformed"),
+    ("template", "malformed"),
     [
         ("", 1.0),
-        ("Exact", 1.0),
-        ("<answer>Exact or Substitute</answer>", 1.0),
-        ("<answer>Exact</answer><answer>Substitute</answer>", 1.0),
-        ("<answer>Exact", 1.0),
-        ("<answer>Exact</answer>", 0.0),
+        ("{gold}", 1.0),
+        ("<answer>maybe {gold}</answer>", 1.0),
+        ("<answer>{gold}</answer><answer>?</answer>", 1.0),
+        ("<answer>{gold}", 1.0),
+        ("<answer>{gold}</answer>", 0.0),
+        ("so far so good </think><answer>{gold}</answer>", 0.0),
     ],
 )
-def test_agrees_with_the_reward(task: Any, response: str, malformed: float) -> None:
+def test_agrees_with_the_reward(task: Any, template: str, malformed: float) -> None:
     doc = task.eval_docs[0]
+    response = template.format(gold=doc["gold"])
     routes = doc.get("routes") or []
     extra = {"routes": routes, "shown": list(range(len(routes)))}
-    reward = compute_score("realm/search_relevance", response, doc["gold"], extra)
+    reward = compute_score(doc["data_source"], response, doc["gold"], extra)
     got = task.process_results(doc, [response])
     assert (got["acc"], got["format"], got["malformed"]) == (reward["acc"], reward["format"], malformed)
+
+
+def test_no_metric_is_computed_where_only_responses_are_asked_for(loaded: dict[str, Any]) -> None:
+    manager = lm_tasks.TaskManager(include_path=SOURCE, include_defaults=False)
+    task = manager.load(["realm_law"])["tasks"]["realm_law"]
+    task.override_metric("bypass")
+    assert task.process_results(task.eval_docs[0], ["x"]) == {"bypass": None}
+    assert set(task.aggregation()) == {"bypass"}
 
 
 def test_yaml_names_only_modules_that_ship() -> None:
@@ -189,6 +241,6 @@ def test_yaml_names_only_modules_that_ship() -> None:
 
     named: list[str] = []
     Names.add_constructor("!function", lambda loader, node: named.append(loader.construct_scalar(node)))  # type: ignore[arg-type]
-    for file in task_files():
+    for file in SOURCE.iterdir():
         yaml.load(file.read_text(), Loader=Names)
     assert named and all(name.startswith("eval_tasks.") for name in named)

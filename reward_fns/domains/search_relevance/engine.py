@@ -5,8 +5,8 @@ and stops where a rule settles the label. Each check yields a `Finding`; the lab
 the findings, so a wrong finding can be planted and its consequences followed (`conclude`).
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from reward_fns.domains.search_relevance.catalog import FAMILY_OF, same_house
 
@@ -66,9 +66,28 @@ class Decision:
     findings: tuple[Finding, ...]
 
 
-def observe(query: Query, ad: Ad, check: str) -> str:
+@dataclass(frozen=True)
+class RuleBook:
+    """What the engine reads from the rule book rather than knows; the defaults are those of rules.yaml.
+
+    Attributes:
+        price_gap: a price above so many times the limit makes the ad irrelevant (R5, R10).
+        sisters_are_same: brands of one house count as one brand (R3, R7).
+        labels: labels that rules give instead of their own, by rule id.
+    """
+
+    price_gap: int = 2
+    sisters_are_same: bool = True
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+RULES = RuleBook()
+
+
+def observe(query: Query, ad: Ad, check: str, book: RuleBook = RULES) -> str:
     """The true finding of one check."""
     family = FAMILY_OF[query.type]
+    sisters = query.brand is not None and book.sisters_are_same and same_house(query.brand, ad.brand)
     if check == "region":
         return "served" if query.region in ad.ships_to else "not served"
     if check == "category":
@@ -79,10 +98,10 @@ def observe(query: Query, ad: Ad, check: str) -> str:
         return "accessory" if ad.type in FAMILY_OF[ad.type].accessories else "similar"
     if check == "lock":
         locked = ad.type in FAMILY_OF[ad.type].locked
-        return "locked out" if locked and query.brand and not same_house(query.brand, ad.brand) else "fits"
+        return "fits" if not locked or query.brand in (None, ad.brand) or sisters else "locked out"
     if check == "price":
         limit = query.limit if query.limit is not None else ad.price
-        return "double" if ad.price > 2 * limit else "over" if ad.price > limit else "within"
+        return "double" if ad.price > book.price_gap * limit else "over" if ad.price > limit else "within"
     if check == "colour":
         if query.colour in (None, ad.colour):
             return "same"
@@ -90,7 +109,7 @@ def observe(query: Query, ad: Ad, check: str) -> str:
     if check == "brand":
         if query.brand in (None, ad.brand):
             return "same"
-        return "sister" if same_house(str(query.brand), ad.brand) else "differs"
+        return "sister" if sisters else "differs"
     if check == "condition":
         return "differs" if query.new and ad.used else "same"
     raise ValueError(f"unknown check {check!r}; known: {', '.join(FINDINGS)}")
@@ -144,28 +163,30 @@ _DECISIONS: tuple[tuple[str, str, str, str], ...] = (
 )
 
 
-def conclude(findings: Iterable[Finding]) -> tuple[str, str]:
+def conclude(findings: Iterable[Finding], book: RuleBook = RULES) -> tuple[str, str]:
     """`(rule id, label)` that follows from findings, by precedence; R12 (Full match) where none speaks."""
     found = {(f.check, f.value) for f in findings}
     for check, value, rule, label in _DECISIONS:
         if (check, value) in found:
-            return rule, label
+            return rule, book.labels.get(rule, label)
     return "R12", "Exact"
 
 
-def walk(query: Query, ad: Ad, planted: Finding | None = None) -> tuple[Finding, ...]:
+def walk(query: Query, ad: Ad, planted: Finding | None = None, book: RuleBook = RULES) -> tuple[Finding, ...]:
     """The findings in the order of checking, with at most one of them replaced by `planted`.
 
     After the planted finding the walk goes on as if it were true, as a reader who made that mistake would.
     """
     found: dict[str, str] = {}
     while (check := next_check(query, found)) is not None:
-        found[check] = planted.value if planted and planted.check == check else observe(query, ad, check)
+        found[check] = (
+            planted.value if planted and planted.check == check else observe(query, ad, check, book)
+        )
     return tuple(Finding(check, value) for check, value in found.items())
 
 
-def decide(query: Query, ad: Ad) -> Decision:
-    """The right label for an ad under the rule book."""
-    findings = walk(query, ad)
-    rule, label = conclude(findings)
+def decide(query: Query, ad: Ad, book: RuleBook = RULES) -> Decision:
+    """The right label for an ad under the rule book, or under an edited one."""
+    findings = walk(query, ad, book=book)
+    rule, label = conclude(findings, book)
     return Decision(label, rule, findings)

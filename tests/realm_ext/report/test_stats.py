@@ -2,16 +2,24 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realm_ext.report import stats
 from realm_ext.report.stats import (
     Interval,
     PairedDifference,
+    bootstrap_interval,
+    bootstrap_sums,
+    holm,
     mcnemar_exact,
     normal_interval,
     paired_difference,
+    swap_differences,
+    swap_sums,
+    swap_test,
     wilson_interval,
 )
 
@@ -127,3 +135,77 @@ def test_swapping_the_checkpoints_turns_the_sign(pairs: list[tuple[bool, bool]])
     assert math.isclose(one.difference, -other.difference, abs_tol=1e-12)
     assert one.p_value == other.p_value
     assert one.within_noise == other.within_noise
+
+
+# ------------------------------ resampling ------------------------------
+
+
+def ratio(sums: np.ndarray) -> np.ndarray:
+    return sums[..., 0] / sums[..., 1]
+
+
+def columns(values: list[float]) -> np.ndarray:
+    return np.array([[value, 1.0] for value in values])
+
+
+def test_bootstrap_of_a_mean_has_its_standard_error() -> None:
+    values = [1.0] * 60 + [0.0] * 140
+    drawn = ratio(bootstrap_sums(columns(values), rounds=20_000, seed=1))
+    assert drawn.mean() == pytest.approx(0.3, abs=0.002)
+    assert drawn.std() == pytest.approx(math.sqrt(0.3 * 0.7 / 200), rel=0.03)
+    interval = bootstrap_interval(drawn)
+    assert interval.low == pytest.approx(0.3 - Z * 0.0324, abs=0.006)
+    assert interval.high == pytest.approx(0.3 + Z * 0.0324, abs=0.006)
+
+
+def test_bootstrap_depends_on_the_seed_alone_not_on_how_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = columns([0.1, 0.5, 0.9, 0.2])
+    whole = bootstrap_sums(data, rounds=50, seed=4)
+    assert (bootstrap_sums(data, rounds=50, seed=5) != whole).any()
+    monkeypatch.setattr(stats, "_AT_A_TIME", 40)
+    assert (bootstrap_sums(data, rounds=50, seed=4) == whole).all()
+
+
+def test_bootstrap_draws_are_shared_by_columns() -> None:
+    drawn = bootstrap_sums(np.array([[1.0, 2.0], [3.0, 6.0]]), rounds=30)
+    assert (drawn[:, 1] == 2 * drawn[:, 0]).all()
+
+
+def test_swap_test_agrees_with_the_exact_test_where_both_apply() -> None:
+    # 14 gained, 4 lost of 100: exact p is 0.0309
+    after = columns([1.0] * 14 + [0.0] * 4 + [1.0] * 40 + [0.0] * 42)
+    before = columns([0.0] * 14 + [1.0] * 4 + [1.0] * 40 + [0.0] * 42)
+    kept = swap_sums(after - before, rounds=20_000)
+    p_value = swap_test(0.1, swap_differences(after.sum(axis=0), before.sum(axis=0), kept, ratio))
+    assert p_value == pytest.approx(mcnemar_exact(14, 4), abs=0.005)
+
+
+def test_swap_test_is_even_under_no_difference() -> None:
+    """Of 200 pairs of checkpoints that do not differ, about 5% come out below 0.05."""
+    rng = np.random.default_rng(0)
+    low = 0
+    for seed in range(200):
+        after, before = (columns(list(rng.random(40))) for _ in range(2))
+        kept = swap_sums(after - before, rounds=400, seed=seed)
+        sums = after.sum(axis=0), before.sum(axis=0)
+        low += swap_test(float(ratio(sums[0]) - ratio(sums[1])), swap_differences(*sums, kept, ratio)) < 0.05
+    assert 2 <= low <= 20
+
+
+def test_resampling_refuses_no_questions() -> None:
+    for resample in (bootstrap_sums, swap_sums):
+        with pytest.raises(ValueError, match="at least one question"):
+            resample(np.empty((0, 2)))
+
+
+@pytest.mark.parametrize(
+    ("p_values", "adjusted"),
+    [
+        ([], []),
+        ([0.04], [0.04]),
+        ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]),  # 3 * 0.01, 2 * 0.03, then never smaller
+        ([0.5, 0.9], [1.0, 1.0]),
+    ],
+)
+def test_holm_by_hand(p_values: list[float], adjusted: list[float]) -> None:
+    assert holm(p_values) == pytest.approx(adjusted)

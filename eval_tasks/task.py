@@ -1,0 +1,89 @@
+"""The task class behind ReaLM's YAML files: how lm-eval asks for responses and what it is given of them.
+
+Serves design.md, section Layout (`eval_tasks`). lm-eval's own class does all the rest. This one exists for two things
+that YAML cannot say:
+
+* Which metrics there are follows from the documents (routes, labels, a long tail), see `eval_tasks.scoring`.
+* With `repeats` above 1 each response is a request of its own. lm-eval's `repeats` sends the same request again, and
+  its default filter keeps the first answer; a server that takes a seed, which lm-eval fixes, answers all of them alike.
+  Here the i-th request of a question to a server carries the seed plus i; `hf` and `vllm` draw from one running
+  generator, and take no seed of their own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.metrics import mean
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.models.api_models import TemplateAPI
+
+from eval_tasks import statistics
+from eval_tasks.scoring import MEANS, score, score_samples
+
+SEED = 1234
+"""lm-eval's own seed for servers, which `--model_args seed=...` changes."""
+_SPECIAL: dict[str, statistics.Aggregation] = {
+    "macro_f1": statistics.macro_f1,
+    "macro_f1_stderr": statistics.macro_f1_stderr,
+    "informedness": statistics.informedness,
+    "informedness_stderr": statistics.informedness_stderr,
+    "first_error_acc": statistics.mean_of_lists,
+    "first_error_acc_stderr": statistics.mean_of_lists_stderr,
+}
+
+
+class ReaderTask(ConfigurableTask):
+    """A task that is prompted, read and scored as training does it."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config={key: value for key, value in config.items() if key != "class"})
+        metadata = self.config.metadata or {}
+        self.repeats = int(metadata.get("repeats", self.config.repeats))
+        if self.repeats < 1:
+            raise ValueError(f"repeats is {self.repeats}; ask for at least one response to a question")
+        self.set_config("repeats", self.repeats)
+        names = self.process_results(
+            self.eval_docs[0], [""] * self.repeats
+        )  # any response shows which there are
+        self._metric_fn_list = dict.fromkeys(names)
+        self._aggregation_list = {name: _aggregation(name) for name in names}
+        self._higher_is_better = {name: _is_higher_better(name) for name in names}
+
+    def construct_requests(self, doc: Mapping[str, Any], ctx: str, **kwargs: Any) -> list[Instance]:
+        """One request for each response wanted; lm-eval hands `process_results` their answers in this order."""
+        name, doc_id, _ = kwargs.pop("metadata")
+        seeded = self.repeats > 1 and self._is_served(kwargs.get("chat_template"))
+        requests = []
+        for number in range(self.repeats):
+            request = super().construct_requests(doc, ctx, metadata=(name, doc_id, 1), **kwargs)
+            request.idx = number
+            if seeded:
+                request.arguments[1]["seed"] = int(self.config.metadata.get("seed", SEED)) + number
+            requests.append(request)
+        return requests
+
+    def process_results(self, doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
+        """The metrics of a document from its responses; only lm-eval's own mark under `--predict_only`."""
+        if "bypass" in self._metric_fn_list:
+            return {"bypass": None}
+        return score(doc, results[0]) if self.repeats == 1 else score_samples(doc, results)
+
+    def _is_served(self, chat_template: Callable[..., Any] | None) -> bool:
+        """Whether the model is behind a server: its address stands in the model's arguments, or its class says so."""
+        if "base_url" in (self.config.metadata or {}):  # lm-eval merges the model's arguments in here
+            return True
+        return isinstance(getattr(chat_template, "__self__", None), TemplateAPI)
+
+
+def _aggregation(name: str) -> statistics.Aggregation:
+    if name in _SPECIAL:
+        return _SPECIAL[name]
+    if name.startswith(("recall_", "acc_long_tail")):
+        is_error = name.endswith("_stderr")
+        return statistics.mean_of_present_stderr if is_error else statistics.mean_of_present
+    return mean
+
+
+def _is_higher_better(name: str) -> bool:
+    return MEANS.get(name, not name.endswith("_stderr"))

@@ -1,0 +1,4 @@
+"""`realm compare`: lm-eval results side by side, question by question.
+
+Serves design.md, section Layout (the command `realm compare`).
+"""
