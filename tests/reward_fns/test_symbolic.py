@@ -143,7 +143,7 @@ def test_one_answer_has_one_budget(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_math_verify_the_tier_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(symbolic, "_installed", lambda: False)
-    assert answers.judge("\\log_2 8 + 0", "3") is Match.UNSURE
+    assert answers.judge("\\sin 45° + 0", "\\frac{1}{\\sqrt{2}}") is Match.UNSURE
     assert answers.tier_counts()["symbolic (not installed):unsure"] >= 1
 
 
