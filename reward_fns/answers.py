@@ -22,8 +22,8 @@ from reward_fns.exact import Arithmetic, TooHardError, Value
 from reward_fns.expressions import FUNCTIONS, GREEK, is_too_large, read_expression
 from reward_fns.match import Match
 from reward_fns.numbers import CURRENCIES, Number, read_number, read_unit, unit_of_currency
-from reward_fns.ranges import Piece, Range, read_range
-from reward_fns.structures import UNORDERED, Structure, read_structure
+from reward_fns.ranges import RELATION, Piece, Range, read_range
+from reward_fns.structures import UNORDERED, Structure, read_structure, split_condition, split_list
 from reward_fns.symbolic import Unavailable, one_budget, same_by_math_verify
 
 __all__ = ["Match", "clean", "compare", "is_equivalent", "judge", "same_answer", "surely_same", "tier_counts"]
@@ -107,13 +107,13 @@ def _symbolic(prediction: str, gold: str) -> tuple[Match, str]:
 
 
 def _for_math_verify(text: str) -> str:
-    """Without unit; ranges as unions of intervals; sums over `i` over another letter: there `i` is imaginary."""
+    """Without unit; ranges as unions of intervals; what it misreads in other words: `i` in sums, `\\sin x \\cdot 2`."""
     found = read_range(text)
     if found is not None and found.sure:
         return str(found)
     if _SUM_OVER_I.search(text):
         text = renamed(text, "i", "k")
-    return _without_unit(text)[0]
+    return _BARE_ARGUMENT.sub(r"\1(\2)", _without_unit(text)[0])
 
 
 def compare(prediction: str, gold: str, depth: int = 0) -> tuple[Match, str]:
@@ -124,6 +124,16 @@ def compare(prediction: str, gold: str, depth: int = 0) -> tuple[Match, str]:
         return Match.SAME, "text"
     if "=" in prediction or "=" in gold:
         prediction, gold = without_names(prediction, gold)
+    if (
+        depth == 0
+        and "\\begin" not in prediction + gold
+        and ("for" in prediction or "\\in" in prediction or "for" in gold or "\\in" in gold)
+    ):
+        (prediction, condition), (gold, gold_condition) = split_condition(prediction), split_condition(gold)
+        if condition != gold_condition and (
+            not condition or not gold_condition or compare(condition, gold_condition, 1)[0] is not Match.SAME
+        ):
+            return Match.AMBIGUOUS, "words"
     number, gold_number = read_number(prediction), read_number(gold)
     if number is not None and gold_number is not None:
         return _compare_numbers(number, gold_number), "number"
@@ -158,9 +168,15 @@ _COMMAND_BLANK = re.compile(r"(\\[A-Za-z]+) (?![A-Za-z])")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{3,}|(?<![A-Za-z])(?:no|on)(?![A-Za-z])", re.IGNORECASE)
 _KNOWN_WORDS = FUNCTIONS | GREEK | {"and", "sqrt", "matrix", "pmatrix", "bmatrix", "cases", "array"}
-_UNREAD = re.compile(r"(?<![_^])[0-9] [0-9]|[^ -~°]|\|\|")
+_UNREAD = re.compile(r"(?<![_^])[0-9] [0-9]|[^ -&(-~°]|\|\||\.\.|\\[lc]?dots(?![A-Za-z])")
+_SET_LIKE = re.compile(r"[<>]|\\(?:cup|cap|setminus|backslash|mathbb|infty|le|ge|lt|gt|neq)(?![A-Za-z])")
+_JOINED = re.compile(r"(?<![A-Za-z])(?:and|or)(?![A-Za-z])|\\(?:lor|vee|land|wedge)(?![A-Za-z])")
+_BARE_ARGUMENT = re.compile(
+    rf"(\\(?:{'|'.join(sorted(FUNCTIONS))})(?![A-Za-z])(?: ?\^ ?(?:\{{[^{{}}]*\}}|[0-9]))?) ?"
+    rf"((?:[0-9.]|[A-Za-z]|\\(?:pi|{'|'.join(sorted(GREEK))})(?![A-Za-z]))+)(?= ?(?:\\cdot|\\times|\*))"
+)
 _SUM_OVER_I = re.compile(r"\\(?:sum|prod) ?_ ?\{ ?i ?=")
-_BASED = re.compile(r"([0-9A-Fa-f]+) ?_ ?\{? ?([0-9]+) ?\}?")
+_BASED = re.compile(r"\(?([0-9A-Fa-f]+)\)? ?_ ?\{? ?\(?([0-9]+)\)? ?\}?")
 _ARITHMETIC = re.compile(r"(?:[-+*/()0-9., ]|\\(?:cdot|times|div)(?![A-Za-z]))*")
 _SUMMED = re.compile(r"[+*]|\\(?:cdot|times)|[0-9)}] ?-")
 _UNIT_BEHIND = re.compile(r"(.*(?:[0-9})]|\\pi))( [A-Za-z][A-Za-z /]{1,40}(?: ?\^ ?\{?[23]\}?)?)", re.DOTALL)
@@ -244,22 +260,33 @@ def _compare_parts(prediction: str, gold: str, depth: int) -> Match:
             return Match.SAME if same else Match.AMBIGUOUS
         if based or gold_based:
             return Match.AMBIGUOUS  # 101_2 is not 101, and may be meant by it
-    a_range, gold_range = read_range(prediction), read_range(gold)
-    if a_range and gold_range and (a_range.sure or gold_range.sure):
-        return _compare_ranges(a_range, gold_range, depth)
+    one_range, gold_range = read_range(prediction), read_range(gold)
+    if one_range and gold_range and (one_range.sure or gold_range.sure):
+        return _compare_ranges(one_range, gold_range, depth)
+    for range_, single in ((one_range, gold), (gold_range, prediction)):
+        if range_ is not None and range_.sure:
+            if _is_finite(single) or single in ("\\infty", "-\\infty"):
+                return Match.DIFFERENT
+            return Match.UNSURE if _SET_LIKE.search(single) else Match.AMBIGUOUS
     one, other = read_structure(prediction), read_structure(gold)
     if one is not None and other is not None:
         return _compare_structures(one, other, depth)
     if len(sides(prediction)) > 1 or len(sides(gold)) > 1:
         return _compare_equations(prediction, gold)
-    for structure, single in ((one or a_range, gold), (other or gold_range, prediction)):
+    for structure, single in ((one, gold), (other, prediction)):
         if structure is not None and _is_finite(single):
-            if isinstance(structure, Structure) and structure.kind == "set" and len(structure.members) == 1:
+            if structure.kind == "set" and len(structure.members) == 1 and depth == 0:
                 return compare(structure.members[0], single, depth + 1)[0]
             return Match.DIFFERENT
     if "\\infty" in (prediction + gold) and (_is_finite(prediction) or _is_finite(gold)):
         return Match.DIFFERENT if {prediction, gold} & {"\\infty", "-\\infty"} else Match.UNSURE
-    return Match.UNSURE
+    return Match.UNSURE if _shape(prediction) == _shape(gold) else Match.AMBIGUOUS
+
+
+def _shape(text: str) -> tuple[bool, ...]:
+    """What math-verify reads past: it may take the last of several parts for the whole."""
+    several = len(split_list(text) or [text]) > 1 or _JOINED.search(text) is not None
+    return several, ":" in text, RELATION.search(text) is not None, "\\pm" in text
 
 
 def _is_finite(text: str) -> bool:
@@ -271,8 +298,8 @@ def _is_finite(text: str) -> bool:
 def _compare_equations(prediction: str, gold: str) -> Match:
     one, other = read_equation(prediction), read_equation(gold)
     if one is None or other is None:
-        both = len(sides(prediction)) > 1 and len(sides(gold)) > 1
-        return Match.UNSURE if both else Match.AMBIGUOUS
+        both = len(sides(prediction)) == len(sides(gold)) == 2 and _shape(prediction) == _shape(gold)
+        return Match.UNSURE if both and not _shape(gold)[0] else Match.AMBIGUOUS
     if Arithmetic().proportional(one, other) and one.bottom == other.bottom:
         return Match.SAME
     return Match.DIFFERENT if is_linear(one) and is_linear(other) else Match.UNSURE

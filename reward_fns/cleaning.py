@@ -15,7 +15,7 @@ MAX_CACHED_CHARS = 300
 
 _PLAIN = re.compile(r"[-+0-9A-Za-z/%(),.=^ ]*")
 _MEANING = re.compile(
-    r"(?i:inf|real|empty)|(?<![A-Za-z])(?:oo|USD|EUR|GBP|US)|C ?\(|mod|[0-9] ?[apAP]\.?[mM]|\.\.|\.\("
+    r"^\s*=|(?i:inf|real|empty)|(?<![A-Za-z])(?:oo|USD|EUR|GBP|US)|C ?\(|mod|[0-9] ?[apAP]\.?[mM]|\.\.|\.\("
     r"|[0-9] [0-9]{3} [0-9]{3}"
 )
 """What a rewriting looks for in plain text."""
@@ -36,6 +36,10 @@ _FIRST = tuple(
         ("t", r"\\(?:left|right)(?![A-Za-z])\.?", ""),
         ("ig", r"\\[bB]igg?[lrm]?(?![A-Za-z])", ""),
         ("frac", r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
+        ("\\", r"\\(frac|binom)(?: ?(?=[0-9])| +)([0-9A-Za-z]) ?([0-9A-Za-z])", r"\\\1{\2}{\3}"),
+        ("color", r"\\textcolor ?\{[A-Za-z]*\} ?\{([^{}]*)\}", r"\1"),
+        ("color", r"\\color ?\{[A-Za-z]*\}", ""),
+        ("underline", r"\\underline ?\{([^{}]*)\}", r"\1"),
         ("frac", r"\\frac ?\{ ?\\text ?\{([^{}]*)\} ?\} ?\{ ?\\text ?\{([^{}]*)\} ?\}", r"\\text{ \1/\2}"),
         (
             "{",
@@ -63,6 +67,8 @@ _FIRST = tuple(
         ("\\textdollar", r"\\textdollar(?![A-Za-z])", "$"),
         ("\\", r"(?<=[0-9])(?:\\[,;: ]|~)(?=[0-9]{3}(?![0-9]))", ","),
         ("\\", r"\\[!,;: ]", " "),
+        ("\\\\", r"\\\\\s*$", ""),
+        ("=", r"^\s*=(?!=)", ""),
         ("~", r"~", " "),
         ("\\", r"\\([$%])", r"\1"),
         ("\\", r"\\(?:dot|bar) ?(?=\{ ?[0-9])|\\(?:dot|bar) ?(?=[0-9])", r"\\overline"),
@@ -87,6 +93,7 @@ _SECOND = tuple(
             r"(?<![A-Za-z0-9])C ?\( ?([0-9]+) ?, ?([0-9]+) ?\)",
             r"\\binom{\1}{\2}",
         ),
+        ("&", r"& ?(?:if|for|when|where) ", "& "),
         ("mod", r"\(? ?\\(?:pmod|bmod|mod)(?![A-Za-z]) ?\{? ?([0-9a-z]+) ?\}? ?\)?", r" mod \1"),
         ("mod", r"\( ?mod ([0-9a-z]+) ?\)", r" mod \1"),
         ("mod", r"^[A-Za-z] ?\\equiv(?![A-Za-z]) ?(?=.* mod )", ""),

@@ -18,7 +18,7 @@ _SUBSCRIPT = r"(?:_(?:[0-9A-Za-z]|\{ ?[0-9A-Za-z]+ ?\}))?"
 _VARIABLE = re.compile(rf"{_LETTER}(?P<subscript>{_SUBSCRIPT})")
 _FUNCTION_OF = re.compile(rf"(?P<function>{_LETTER}{_SUBSCRIPT}) ?\( ?(?P<letter>[A-Za-z]) ?\)")
 _NAME = re.compile(
-    rf"{_LETTER}{_SUBSCRIPT}(?: ?\( ?[0-9A-Za-z] ?\))?"  # x, a_n, f(x), f(2)
+    rf"{_LETTER}{_SUBSCRIPT}'{{0,2}}(?: ?\( ?[0-9A-Za-z] ?\))?"  # x, a_n, f(x), f'(2)
     r"|(?!.*\b(?:not|never|no|wrong|incorrect)\b)(?:[A-Za-z][a-z]{3,}(?: [a-z]+){0,4}|[A-Z][a-z]{2,})"  # Area, sum of roots
     r"|[A-Z]{2,4}|\[[A-Z]{3,}\]|\|[A-Z]{2}\|"  # AB, [ABC], |AB|
     r"|(?:m ?)?\\angle ?(?:[A-Z]{1,3}|\{ ?[A-Z]{1,3} ?\})"
@@ -109,11 +109,11 @@ def _values_of_names(text: str) -> str:
         return text
     if named := _NAMED_TUPLE.search(text):
         names = [name.strip() for name in named[1].split(",")]
-        if names == sorted(set(names)):
+        if names == sorted(set(names), key=_alphabetical):
             text = _NAMED_TUPLE.sub(lambda match: "" if match[1] == named[1] else match[0], text)
     either = _ALTERNATIVE.search(text) is not None
     parts = split_list(_ALTERNATIVE.sub(", ", _AND.sub(", ", text))) or []
-    named_values = [_named_value(part) for part in parts]
+    named_values = [value for part in parts for value in _named_values(part)]
     values = [value for value in named_values if value is not None]
     if len(values) < 2 or len(values) != len(named_values):
         return text
@@ -123,14 +123,21 @@ def _values_of_names(text: str) -> str:
         return ", ".join(value for _, value in values)
     if either or len(set(names)) != len(names) or not all(_VARIABLE.fullmatch(name) for name in names):
         return text
-    return f"({', '.join(value for _, value in sorted(values))})"
+    values.sort(key=lambda value: _alphabetical(value[0]))
+    return f"({', '.join(value for _, value in values)})"
 
 
-def _named_value(part: str) -> tuple[str, str] | None:
-    found = sides(part)
-    if len(found) != 2 or not (_VARIABLE.fullmatch(found[0]) or _FUNCTION_OF.fullmatch(found[0])):
-        return None
-    return found[0].replace(" ", ""), found[1]
+def _named_values(part: str) -> list[tuple[str, str] | None]:
+    """The names of a part with its value: several in `x = y = 1`; `[None]` where it is something else."""
+    *names, value = sides(part)
+    if not names or not all(_VARIABLE.fullmatch(name) or _FUNCTION_OF.fullmatch(name) for name in names):
+        return [None]
+    return [(name.replace(" ", ""), value) for name in names]
+
+
+def _alphabetical(name: str) -> tuple[bool, str]:
+    """Latin letters before Greek ones: `(r, \\theta)`."""
+    return name.startswith("\\"), name
 
 
 def _without_subscript(name: str) -> str:

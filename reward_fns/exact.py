@@ -150,7 +150,7 @@ class Arithmetic:
                 raise TooLargeError("factorial")
             return number(factorial(whole(value, 100)))
         shift: Rational = value.top.get((), 0)
-        if value.bottom != _ONE or shift.denominator != 1 or abs(shift) > MAX_SHIFT:
+        if value.bottom != _ONE or shift.denominator != 1 or not -MAX_SHIFT <= shift <= MAX_SHIFT:
             return opaque("factorial", value)
         rest = self.add(value, number(-shift))
         result = opaque("factorial", rest)
@@ -212,7 +212,9 @@ class Arithmetic:
         ((monomial, factor),) = base.top.items()
         free = [(name, power) for name, power in monomial if name[0] not in "√π"]
         negative = factor < 0
-        if len(free) > 1 or any(power != 1 or name[0] in f"i{OPAQUE}" for name, power in free):
+        if any(name[0] in f"i{OPAQUE}" for name, _ in free):
+            return opaque("power", base, number(exponent))
+        if exponent.denominator % 2 == 0 and (len(free) > 1 or any(power != 1 for _, power in free)):
             return opaque("power", base, number(exponent))
         if negative and (free or exponent.denominator != 2):
             return opaque("power", base, number(exponent))

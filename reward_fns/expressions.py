@@ -307,7 +307,12 @@ class _Parser:
         if degree == 0 or (kind == "number" and len(text) > 1):
             raise TooHardError("root")
         value = exact.number(int(self._take())) if kind == "number" else self._base()
-        return self._do.power(value, exact.number(Fraction(1, degree)))
+        rational = value.rational()
+        negative = degree % 2 == 1 and rational is not None and rational < 0
+        root = self._do.power(
+            self._do.negate(value) if negative else value, exact.number(Fraction(1, degree))
+        )
+        return self._do.negate(root) if negative else root  # the real one: that of -8 is -2
 
     def _function(self, name: str) -> Value:
         base = power = None

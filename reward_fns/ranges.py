@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from math import inf
@@ -23,9 +23,10 @@ _REALS = r"(?:\\mathbb ?\{ ?R ?\}|\( ?-\\infty ?, ?\\infty ?\))"
 _BUILDER = re.compile(
     rf"\\\{{ ?({_LETTER}) ?(?:\\in ?{_REALS} ?)?(?:\\mid(?![A-Za-z])|\||:|\\colon(?![A-Za-z])) ?(.+?) ?\\\}}"
 )
+_POSITIVE = re.compile(r"\\mathbb ?\{ ?R ?\} ?(?:\^ ?\{? ?\+ ?\}?|_ ?\{ ?> ?0 ?\}|_ ?\{? ?\+ ?\}?)")
 _MEMBER_OF = re.compile(rf"({_LETTER}) ?\\in(?![A-Za-z]) ?(?=[(\[\\])")
 _WITHOUT = re.compile(rf"{_REALS} ?(?:\\setminus(?![A-Za-z])|\\backslash(?![A-Za-z])|-) ?\\\{{(.+)\\\}}")
-_RELATION = re.compile(r"<=|>=|\\(?:lt|gt|le|ge|neq)(?![A-Za-z])|<|>")
+RELATION = re.compile(r"<=|>=|\\(?:lt|gt|le|ge|neq)(?![A-Za-z])|<|>")
 _SIGNS = {"<=": "\\le", ">=": "\\ge", "\\lt": "<", "\\gt": ">"}
 _FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "\\neq": "\\neq"}
 _NOT_EQUAL = re.compile(rf"({_LETTER}) ?\\neq(?![A-Za-z]) ?(.+)")
@@ -83,16 +84,18 @@ class Range:
 
 def read_range(text: str) -> Range | None:
     """The range that a cleaned text writes out; None if it surely is none, or not surely one."""
-    letter = None
-    if builder := _BUILDER.fullmatch(text):
-        letter, text = builder[1], builder[2]
-        if not _RELATION.search(text):
+    builder, letter = _BUILDER.fullmatch(text), None
+    if builder is not None:
+        text = builder[2]
+        if not RELATION.search(text):
             return None
     if named := _MEMBER_OF.match(text):
         letter, text = named[1], text[named.end() :]
     found = _either(text)
     if found is None or (letter and found.letter and letter != found.letter):
         return None
+    if builder is not None:
+        return Range(found.pieces) if found.letter in (None, builder[1]) else None
     return Range(found.pieces, letter or found.letter, found.sure or letter is not None)
 
 
@@ -105,7 +108,8 @@ def _either(text: str) -> Range | None:
     letters = {part.letter for part in ranges}
     if len(ranges) < len(parts) or len(letters) > 1:
         return None
-    return Range(tuple(piece for part in ranges for piece in part.pieces), letters.pop())
+    sure = "\\cup" in text or any(part.sure for part in ranges)
+    return Range(tuple(piece for part in ranges for piece in part.pieces), letters.pop(), sure)
 
 
 def _both(text: str) -> Range | None:
@@ -113,7 +117,7 @@ def _both(text: str) -> Range | None:
     parts = [part.strip() for part in _AND.split(text)]
     joined = len(parts) == 2
     if not joined:
-        parts = (split_list(text) or []) if _RELATION.search(text) else []
+        parts = (split_list(text) or []) if RELATION.search(text) else []
     if len(parts) < 2:
         return _one(text)
     ranges = [_inequality(part) for part in parts]
@@ -148,19 +152,23 @@ def _exclusions(parts: list[str]) -> Range | None:
         match = _NOT_EQUAL.fullmatch(part)
         if match is not None and letter in (None, match[1]):
             letter = match[1]
-        elif match is not None or letter is None or _RELATION.search(part):
+        elif match is not None or letter is None or RELATION.search(part):
             return None
         points.append(part if match is None else match[2])
     return _without(points, letter)
 
 
 def _one(text: str) -> Range | None:
-    if _RELATION.search(text):
+    if RELATION.search(text) and not _POSITIVE.fullmatch(text):
         return _inequality(text)
+    if _POSITIVE.fullmatch(text):
+        return Range((Piece("0", "\\infty"),))
     if re.fullmatch(_REALS, text):
         return Range((Piece("-\\infty", "\\infty"),))
     if match := _WITHOUT.fullmatch(text):
         return _without(split_list(match[1]) or [], None)
+    if points := _points(text):
+        return replace(points, sure=False)
     if text[:1] not in ("(", "[") or text[-1:] not in (")", "]"):
         return None
     ends = split_list(text[1:-1])
@@ -178,9 +186,9 @@ def _points(text: str) -> Range | None:
 
 
 def _inequality(text: str) -> Range | None:
-    signs = [_SIGNS.get(sign, sign) for sign in _RELATION.findall(text)]
-    parts = [part.strip() for part in _RELATION.split(text)]
-    if not signs or not all(parts) or "=" in _RELATION.sub("", text) or "," in text:
+    signs = [_SIGNS.get(sign, sign) for sign in RELATION.findall(text)]
+    parts = [part.strip() for part in RELATION.split(text)]
+    if not signs or not all(parts) or "=" in RELATION.sub("", text) or "," in text:
         return None
     if len(parts) == 2:
         if _is_letter(parts[1]) and not _is_letter(parts[0]):

@@ -23,7 +23,10 @@ _MATRIX = re.compile(r"\\begin ?\{([pbB]?matrix)\}(.*)\\end ?\{\1\}")
 _PLUS_MINUS = re.compile(r"\\(?:pm|mp)(?![A-Za-z])")
 _AND = re.compile(r",? (?:and|or) ")
 _CASES = re.compile(r"\\begin ?\{cases\}(.*)\\end ?\{cases\}")
-_IF = re.compile(r"(?:if|for|when|where) ")
+_CONDITION = re.compile(
+    r"(.+?)(?:,? (?:for|where|with|if|when) (?:all |any |every |some |each )?| ?, ?(?=[A-Za-z] ?\\in)| ?\((?=[A-Za-z] ?\\in))(.+)"
+)
+_WHOLE = re.compile(r"[A-Za-z] ?(?:\\in ?\\mathbb ?\{? ?Z ?\}?|(?:is )?an(?:y)? integer|integers? [A-Za-z])")
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,15 @@ def read_structure(text: str) -> Structure | None:
     return Structure("list", members) if len(members) > 1 else None
 
 
+def split_condition(text: str) -> tuple[str, str]:
+    """The answer and the condition that follows it, as in `2^k for k \\ge 0`; that a letter is whole goes without saying."""
+    match = _CONDITION.fullmatch(text)
+    if match is None:
+        return text, ""
+    condition = match[2].removesuffix(")") if match[2].count("(") < match[2].count(")") else match[2]
+    return match[1].rstrip(" ,"), "" if _WHOLE.fullmatch(condition) else condition
+
+
 def split_list(text: str) -> list[str] | None:
     """Parts between top-level commas; None when brackets do not match or a part is empty."""
     parts, depth, start = [], 0, 0
@@ -74,7 +86,7 @@ def _cases(inside: str) -> Structure | None:
     rows = [[cell.strip(" ,") for cell in row.split("&")] for row in inside.split("\\cr") if row.strip()]
     if not rows or any(len(row) != 2 or not all(row) for row in rows):
         return None
-    return Structure("cases", tuple(f"({value}, {_IF.sub('', condition)})" for value, condition in rows))
+    return Structure("cases", tuple(f"({value}, {condition})" for value, condition in rows))
 
 
 def _matrix(inside: str) -> Structure | None:
