@@ -25,8 +25,9 @@ MEMORY_BYTES = 2 * 1024**3
 STACK_FRAMES = 3_000
 LOOK_SECONDS = 0.2
 STARTING_CPU_SECONDS = 60.0
-DIGITS, MARGIN = 60, 15
-MAX_NUMBER, MAX_POWER = 10**20, 64
+DIGITS, NEAR = 300, 200
+"""Digits computed, and those to which equal formulas agree."""
+MAX_NUMBER, MAX_SIZE, MAX_POWER = 10**80, 10**90, 64
 POINTS = (((3, 7), (5, 13), (7, 19)), ((17, 11), (29, 13), (43, 23)), ((-5, 9), (11, 8), (-13, 7)))
 """Where formulas are evaluated, as numerator and denominator: letters small, large, and of both signs."""
 DEGREES = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?°")
@@ -138,9 +139,12 @@ def prepared_verdict() -> Any:
         for point in POINTS if letters else POINTS[:1]:
             values = {letter: Rational(*point[i % len(point)]) for i, letter in enumerate(letters)}
             gap, size = (part.evalf(DIGITS, subs=values, maxn=2 * DIGITS) for part in (one - other, one))
-            if not (gap.is_number and size.is_number and gap.is_finite and size.is_finite):
+            if (
+                not (gap.is_number and size.is_number and gap.is_finite and size.is_finite)
+                or abs(size) > MAX_SIZE
+            ):
                 return None
-            if abs(gap) > 10 ** (MARGIN - DIGITS) * max(1, abs(size)):
+            if abs(gap) > Rational(1, 10**NEAR):
                 return None if letters else False  # a convention may leave out where they differ
         return True
 
