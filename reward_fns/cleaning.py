@@ -140,6 +140,7 @@ _ROW_END = re.compile(r"\\\\\s*")
 _ARRAY = re.compile(
     r"([(\[]) ?\\begin ?\{(?:array|matrix)\}(?: ?\{[lcr |]*\})?(.*?)\\end ?\{(?:array|matrix)\} ?([)\]])"
 )
+_INLINE = re.compile(r"(?<![0-9A-Za-z\\])\$([^$]*[^$\\])\$(?![0-9])")
 _DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
 
 
@@ -149,11 +150,14 @@ def clean(text: str) -> str:
 
 
 def _cleaned(text: str) -> str:
+    """See `clean`."""
     if _PLAIN.fullmatch(text) and not _MEANING.search(text):
         return " ".join(text.split()).rstrip(".,").rstrip()
     if not text.isascii():
         text = text.translate(INVISIBLE).translate(CHARACTERS)
     text = _undelimited(text.strip())
+    if text.count("$") == 2:
+        text = _INLINE.sub(r"\1", text)
     if "\\begin" in text:
         text = _ROW_END.sub(r"\\cr ", text)
     text = _rewritten(text, _FIRST)
