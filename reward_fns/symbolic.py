@@ -34,7 +34,9 @@ CPU_SECONDS = 2.0
 """Processor time for one comparison. On an idle machine this ends it first (the kernel counts whole seconds, so
 within 3); on a busy one an answer gets its processor time, as far as the wall budget goes."""
 
-MAX_WORKERS = 2
+MAX_WORKERS = min(4, max(2, (os.cpu_count() or 1) // 16))
+"""In each process that judges; a training run has several of those."""
+
 MAX_CALLS = 1_000
 """A worker is replaced after this many: sympy keeps what it has seen."""
 
