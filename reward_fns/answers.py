@@ -17,19 +17,13 @@ from functools import lru_cache
 
 from reward_fns import exact
 from reward_fns.cleaning import clean
+from reward_fns.equations import is_linear, read_equation, renamed, sides, without_names
 from reward_fns.exact import Arithmetic, TooHardError, Value
 from reward_fns.expressions import FUNCTIONS, GREEK, is_too_large, read_expression
 from reward_fns.match import Match
 from reward_fns.numbers import CURRENCIES, Number, read_number, read_unit, unit_of_currency
-from reward_fns.structures import (
-    UNORDERED,
-    Structure,
-    is_linear,
-    left_side,
-    read_equation,
-    read_structure,
-    sides,
-)
+from reward_fns.ranges import RELATION, Piece, Range, read_range
+from reward_fns.structures import UNORDERED, Structure, read_structure, split_condition, split_list
 from reward_fns.symbolic import Unavailable, one_budget, same_by_math_verify
 
 __all__ = ["Match", "clean", "compare", "is_equivalent", "judge", "same_answer", "surely_same", "tier_counts"]
@@ -105,11 +99,21 @@ def _cached(prediction: str, gold: str) -> tuple[Match, str]:
 
 
 def _symbolic(prediction: str, gold: str) -> tuple[Match, str]:
-    one, other = (_without_unit(clean(text))[0] for text in (prediction, gold))
+    one, other = (_for_math_verify(clean(text)) for text in (prediction, gold))
     try:
         return same_by_math_verify(one, other), "symbolic"
     except Unavailable as error:
         return Match.UNSURE, f"symbolic ({error})"
+
+
+def _for_math_verify(text: str) -> str:
+    """Without unit; ranges as unions of intervals; what it misreads in other words: `i` in sums, `\\sin x \\cdot 2`."""
+    found = read_range(text)
+    if found is not None and found.sure:
+        return str(found)
+    if _SUM_OVER_I.search(text):
+        text = renamed(text, "i", "k")
+    return _BARE_ARGUMENT.sub(r"\1(\2)", _without_unit(text)[0])
 
 
 def compare(prediction: str, gold: str, depth: int = 0) -> tuple[Match, str]:
@@ -119,7 +123,17 @@ def compare(prediction: str, gold: str, depth: int = 0) -> tuple[Match, str]:
     if _bare(prediction) == _bare(gold):
         return Match.SAME, "text"
     if "=" in prediction or "=" in gold:
-        prediction, gold = _without_names(prediction, gold)
+        prediction, gold = without_names(prediction, gold)
+    if (
+        depth == 0
+        and "\\begin" not in prediction + gold
+        and ("for" in prediction or "\\in" in prediction or "for" in gold or "\\in" in gold)
+    ):
+        (prediction, condition), (gold, gold_condition) = split_condition(prediction), split_condition(gold)
+        if condition != gold_condition and (
+            not condition or not gold_condition or compare(condition, gold_condition, 1)[0] is not Match.SAME
+        ):
+            return Match.AMBIGUOUS, "words"
     number, gold_number = read_number(prediction), read_number(gold)
     if number is not None and gold_number is not None:
         return _compare_numbers(number, gold_number), "number"
@@ -130,7 +144,8 @@ def compare(prediction: str, gold: str, depth: int = 0) -> tuple[Match, str]:
     if verdict is not Match.UNSURE:
         return verdict, "formula"
     if _is_wordy(prediction) or _is_wordy(gold):
-        return Match.AMBIGUOUS, "words"
+        same = _bare(prediction).casefold() == _bare(gold).casefold()
+        return (Match.SAME if same else Match.AMBIGUOUS), "words"
     if _UNREAD.search(prediction) or _UNREAD.search(gold):
         return Match.AMBIGUOUS, "characters"
     if max(len(prediction), len(gold)) > MAX_OPEN_CHARS:
@@ -149,12 +164,20 @@ def choice_letter(text: str) -> str | None:
 _CHOICE = re.compile(r"\(([A-Ja-j])\)(?: .*)?|([A-J])[.:)]?", re.DOTALL)
 _WORDS = re.compile(r"[A-Za-z][A-Za-z' -]+")
 _IDLE_BLANK = re.compile(r"(?<![0-9A-Za-z.]) | (?![0-9A-Za-z.])")
+_COMMAND_BLANK = re.compile(r"(\\[A-Za-z]+) (?![A-Za-z])")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{3,}|(?<![A-Za-z])(?:no|on)(?![A-Za-z])", re.IGNORECASE)
 _KNOWN_WORDS = FUNCTIONS | GREEK | {"and", "sqrt", "matrix", "pmatrix", "bmatrix", "cases", "array"}
-_UNREAD = re.compile(r"(?<![_^])[0-9] [0-9]|[^ -~°]|\|\|")
-_BASED = re.compile(r"([0-9A-Fa-f]+) ?_ ?(?:\{ ?([0-9]+) ?\}|([0-9]))")
-_ARITHMETIC = re.compile(r"(?:[-+*/(){}0-9., ]|\\(?:cdot|times|div|frac))*")
+_UNREAD = re.compile(r"(?<![_^])[0-9] [0-9]|[^ -&(-~°]|\|\||\.\.|\\[lc]?dots(?![A-Za-z])")
+_SET_LIKE = re.compile(r"[<>]|\\(?:cup|cap|setminus|backslash|mathbb|infty|le|ge|lt|gt|neq)(?![A-Za-z])")
+_JOINED = re.compile(r"(?<![A-Za-z])(?:and|or)(?![A-Za-z])|\\(?:lor|vee|land|wedge)(?![A-Za-z])")
+_BARE_ARGUMENT = re.compile(
+    rf"(\\(?:{'|'.join(sorted(FUNCTIONS))})(?![A-Za-z])(?: ?\^ ?(?:\{{[^{{}}]*\}}|[0-9]))?) ?"
+    rf"((?:[0-9.]|[A-Za-z]|\\(?:pi|{'|'.join(sorted(GREEK))})(?![A-Za-z]))+)(?= ?(?:\\cdot|\\times|\*))"
+)
+_SUM_OVER_I = re.compile(r"\\(?:sum|prod) ?_ ?\{ ?i ?=")
+_BASED = re.compile(r"\(?([0-9A-Fa-f]+)\)? ?_ ?\{? ?\(?([0-9]+)\)? ?\}?")
+_ARITHMETIC = re.compile(r"(?:[-+*/()0-9., ]|\\(?:cdot|times|div)(?![A-Za-z]))*")
 _SUMMED = re.compile(r"[+*]|\\(?:cdot|times)|[0-9)}] ?-")
 _UNIT_BEHIND = re.compile(r"(.*(?:[0-9})]|\\pi))( [A-Za-z][A-Za-z /]{1,40}(?: ?\^ ?\{?[23]\}?)?)", re.DOTALL)
 
@@ -163,7 +186,7 @@ def _bare(text: str) -> str:
     """Words without case, formulas without the blanks that separate nothing (`1 2` is not `12`)."""
     if " " not in text and not text.isalpha():
         return text
-    return text.casefold() if _WORDS.fullmatch(text) else _IDLE_BLANK.sub("", text)
+    return text.casefold() if _WORDS.fullmatch(text) else _IDLE_BLANK.sub("", _COMMAND_BLANK.sub(r"\1", text))
 
 
 def _is_wordy(text: str) -> bool:
@@ -171,30 +194,22 @@ def _is_wordy(text: str) -> bool:
     return any(word not in _KNOWN_WORDS for word in _WORD.findall(_COMMAND.sub(" ", text)))
 
 
-def _without_names(prediction: str, gold: str) -> tuple[str, str]:
-    """Both without `x =`, where only one has it or both name the same thing; else as they are."""
-    name, read = left_side(prediction)
-    gold_name, gold_read = left_side(gold)
-    if name == gold_name or "=" not in prediction or "=" not in gold:
-        return read, gold_read
-    return prediction, gold
-
-
 def _compare_numbers(number: Number, gold: Number) -> Match:
     """Unit policy: a unit on one side only is ignored, two different units are not compared.
 
     A percent equals the bare number before the sign and that number over 100, as answers to "what percent"
-    are written either way.
+    are written either way. Only where the gold answer is a bare number below 1, `0.5%` is not 0.5.
     """
     if number.unit and gold.unit and number.unit != gold.unit:
         return Match.AMBIGUOUS
     if number.percent == gold.percent:
         same = number.value == gold.value
+    elif (gold if number.percent else number).unit:
+        return Match.AMBIGUOUS
+    elif number.percent:
+        same = gold.value == number.value / 100 or (gold.value == number.value and abs(gold.value) >= 1)
     else:
-        percent, bare = (number, gold) if number.percent else (gold, number)
-        if bare.unit:
-            return Match.AMBIGUOUS
-        same = bare.value in (percent.value, percent.value / 100)
+        same = number.value in (gold.value, gold.value / 100)
     if same:
         return Match.SAME
     return Match.AMBIGUOUS if number.unit != gold.unit else Match.DIFFERENT
@@ -245,6 +260,14 @@ def _compare_parts(prediction: str, gold: str, depth: int) -> Match:
             return Match.SAME if same else Match.AMBIGUOUS
         if based or gold_based:
             return Match.AMBIGUOUS  # 101_2 is not 101, and may be meant by it
+    one_range, gold_range = read_range(prediction), read_range(gold)
+    if one_range and gold_range and (one_range.sure or gold_range.sure):
+        return _compare_ranges(one_range, gold_range, depth)
+    for range_, single in ((one_range, gold), (gold_range, prediction)):
+        if range_ is not None and range_.sure:
+            if _is_finite(single) or single in ("\\infty", "-\\infty"):
+                return Match.DIFFERENT
+            return Match.UNSURE if _SET_LIKE.search(single) else Match.AMBIGUOUS
     one, other = read_structure(prediction), read_structure(gold)
     if one is not None and other is not None:
         return _compare_structures(one, other, depth)
@@ -252,12 +275,18 @@ def _compare_parts(prediction: str, gold: str, depth: int) -> Match:
         return _compare_equations(prediction, gold)
     for structure, single in ((one, gold), (other, prediction)):
         if structure is not None and _is_finite(single):
-            if structure.kind == "set" and len(structure.members) == 1:
+            if structure.kind == "set" and len(structure.members) == 1 and depth == 0:
                 return compare(structure.members[0], single, depth + 1)[0]
             return Match.DIFFERENT
     if "\\infty" in (prediction + gold) and (_is_finite(prediction) or _is_finite(gold)):
         return Match.DIFFERENT if {prediction, gold} & {"\\infty", "-\\infty"} else Match.UNSURE
-    return Match.UNSURE
+    return Match.UNSURE if _shape(prediction) == _shape(gold) else Match.AMBIGUOUS
+
+
+def _shape(text: str) -> tuple[bool, ...]:
+    """What math-verify reads past: it may take the last of several parts for the whole."""
+    several = len(split_list(text) or [text]) > 1 or _JOINED.search(text) is not None
+    return several, ":" in text, RELATION.search(text) is not None, "\\pm" in text
 
 
 def _is_finite(text: str) -> bool:
@@ -269,34 +298,55 @@ def _is_finite(text: str) -> bool:
 def _compare_equations(prediction: str, gold: str) -> Match:
     one, other = read_equation(prediction), read_equation(gold)
     if one is None or other is None:
-        both = len(sides(prediction)) > 1 and len(sides(gold)) > 1
-        return Match.UNSURE if both else Match.AMBIGUOUS
+        both = len(sides(prediction)) == len(sides(gold)) == 2 and _shape(prediction) == _shape(gold)
+        return Match.UNSURE if both and not _shape(gold)[0] else Match.AMBIGUOUS
     if Arithmetic().proportional(one, other) and one.bottom == other.bottom:
         return Match.SAME
     return Match.DIFFERENT if is_linear(one) and is_linear(other) else Match.UNSURE
 
 
-def _compare_structures(one: Structure, gold: Structure, depth: int) -> Match:
+def _compare_ranges(one: Range, gold: Range, depth: int) -> Match:
     if one.letter and gold.letter and one.letter != gold.letter:
-        return Match.UNSURE
-    if one.kind != gold.kind:
-        if "union" in (one.kind, gold.kind) or "\\neq" in (one.kind, gold.kind):
-            return Match.UNSURE
-        if not {one.kind, gold.kind} <= UNORDERED:
-            ordered = {one.kind, gold.kind} - UNORDERED
-            return Match.DIFFERENT if len(ordered) == 2 or "set" in (one.kind, gold.kind) else Match.AMBIGUOUS
+        return Match.AMBIGUOUS
+    merged, gold_merged = one.merged(), gold.merged()
+    if merged is not None and gold_merged is not None:
+        return Match.SAME if merged == gold_merged else Match.DIFFERENT
+    pairs = len(one.pieces) * len(gold.pieces)
+    if pairs > MAX_PAIRS:
+        return Match.AMBIGUOUS
+    found = _paired([[_compare_pieces(a, b, depth) for b in gold.pieces] for a in one.pieces])
+    return Match.UNSURE if found is Match.DIFFERENT and pairs > 1 else found  # pieces may touch
+
+
+def _compare_pieces(one: Piece, gold: Piece, depth: int) -> Match:
+    if (one.low_closed, one.high_closed) != (gold.low_closed, gold.high_closed):
+        return Match.DIFFERENT
+    return _all(compare(a, b, depth + 1)[0] for a, b in ((one.low, gold.low), (one.high, gold.high)))
+
+
+def _compare_structures(one: Structure, gold: Structure, depth: int) -> Match:
+    if one.kind != gold.kind and not {one.kind, gold.kind} <= UNORDERED:
+        ordered = {one.kind, gold.kind} - UNORDERED
+        return Match.DIFFERENT if len(ordered) == 2 or "set" in (one.kind, gold.kind) else Match.AMBIGUOUS
     if one.kind in UNORDERED:
         return _compare_sets(one.members, gold.members, depth)
     if len(one.members) != len(gold.members):
         return Match.DIFFERENT
-    return _all(compare(a, b, depth + 1)[0] for a, b in zip(one.members, gold.members, strict=True))
+    found = _all(compare(a, b, depth + 1)[0] for a, b in zip(one.members, gold.members, strict=True))
+    return (
+        Match.AMBIGUOUS if one.kind == ":" and found is not Match.SAME else found
+    )  # 2:4 may be meant as 1:2
 
 
 def _compare_sets(members: tuple[str, ...], gold_members: tuple[str, ...], depth: int) -> Match:
-    """Each member has its equal on the other side; repeats do not count."""
+    """As sets: repeats do not count."""
     if len(members) * len(gold_members) > MAX_PAIRS:
         return Match.AMBIGUOUS
-    rows = [[compare(a, b, depth + 1)[0] for b in gold_members] for a in members]
+    return _paired([[compare(a, b, depth + 1)[0] for b in gold_members] for a in members])
+
+
+def _paired(rows: list[list[Match]]) -> Match:
+    """Each member on either side has its equal on the other."""
     return _all(_any(line) for line in (*rows, *zip(*rows, strict=True)))
 
 

@@ -31,6 +31,7 @@ MAX_EXPONENT = 10_000
 MAX_BITS_ANYWHERE = 200_000
 MAX_FACTORIAL_ANYWHERE = 2_000
 MAX_ROOT = 12
+MAX_SHIFT = 6
 
 MAX_KEY_CHARS = 2_000
 """Opaque atoms stand in each other's names, so these could grow without bound."""
@@ -141,6 +142,47 @@ class Arithmetic:
             return self._whole_power(base, int(rational))
         return self._root(base, rational)
 
+    def factorial(self, value: Value) -> Value:
+        """`n!` for small n; of a sum with a small whole number, as `(n+2)!`, that of the rest with the factors between."""
+        rational = value.rational()
+        if rational is not None:
+            if rational > MAX_FACTORIAL_ANYWHERE:
+                raise TooLargeError("factorial")
+            return number(factorial(whole(value, 100)))
+        shift: Rational = value.top.get((), 0)
+        if value.bottom != _ONE or shift.denominator != 1 or not -MAX_SHIFT <= shift <= MAX_SHIFT:
+            return opaque("factorial", value)
+        rest = self.add(value, number(-shift))
+        result = opaque("factorial", rest)
+        for i in range(1, int(shift) + 1):
+            result = self.multiply(result, self.add(rest, number(i)))
+        for i in range(int(shift) + 1, 1):
+            result = self.divide(result, self.add(rest, number(i)))
+        return result
+
+    def binomial(self, top: Value, bottom: Value) -> Value:
+        """`n` choose `k`: a number for small n and k, else by factorials."""
+        if top.rational() is not None and bottom.rational() is not None:
+            return number(comb(whole(top, 300), whole(bottom, 300)))
+        below = self.multiply(self.factorial(bottom), self.factorial(self.add(top, self.negate(bottom))))
+        return self.divide(self.factorial(top), below)
+
+    def logarithm(self, value: Value) -> Value:
+        """`ln value` as a sum over its factors: equal where both sides are defined, as answers leave domains out."""
+        if not value.top or not _is_product(value.top) or not _is_product(value.bottom):
+            return opaque("ln", value)
+        ((above, factor),), ((below, divisor),) = value.top.items(), value.bottom.items()
+        quotient = Fraction(factor) / divisor
+        if quotient < 0 or any(name == "i" for name, _ in above):
+            return opaque("ln", value)
+        total = number(0)
+        for part, sign in ((quotient.numerator, 1), (quotient.denominator, -1)):
+            for prime, times in _primes(part).items():
+                total = self.add(total, _log_of(f"√{prime}", sign * times))
+        for name, power in (*above, *((name, -power) for name, power in below)):
+            total = self.add(total, _log_of(name, power))
+        return total
+
     def _whole_power(self, base: Value, exponent: int) -> Value:
         if exponent < 0:
             return self._whole_power(self.divide(number(1), base), -exponent)
@@ -170,7 +212,9 @@ class Arithmetic:
         ((monomial, factor),) = base.top.items()
         free = [(name, power) for name, power in monomial if name[0] not in "√π"]
         negative = factor < 0
-        if len(free) > 1 or any(power != 1 or name[0] in f"i{OPAQUE}" for name, power in free):
+        if any(name[0] in f"i{OPAQUE}" for name, _ in free):
+            return opaque("power", base, number(exponent))
+        if exponent.denominator % 2 == 0 and (len(free) > 1 or any(power != 1 for _, power in free)):
             return opaque("power", base, number(exponent))
         if negative and (free or exponent.denominator != 2):
             return opaque("power", base, number(exponent))
@@ -207,6 +251,17 @@ class Arithmetic:
         return {monomial: factor for monomial, factor in total.items() if factor}
 
 
+def _is_product(terms: Terms) -> bool:
+    return len(terms) == 1
+
+
+def _log_of(name: str, power: Rational) -> Value:
+    """`ln` of a power of one atom."""
+    if name == "e":
+        return number(power)
+    return Value({((f"{OPAQUE}ln({name.removeprefix('√')})", 1),): _simplest(power)}, _ONE)
+
+
 def whole(value: Value, most: int) -> int:
     """The value as a whole number from 0 to `most`.
 
@@ -217,18 +272,6 @@ def whole(value: Value, most: int) -> int:
     if rational is None or rational.denominator != 1 or not 0 <= rational <= most:
         raise TooHardError("not a small whole number")
     return int(rational)
-
-
-def factorial_of(value: Value) -> Value:
-    """`n!` for small n."""
-    if (value.rational() or 0) > MAX_FACTORIAL_ANYWHERE:
-        raise TooLargeError("factorial")
-    return number(factorial(whole(value, 100)))
-
-
-def binomial(top: Value, bottom: Value) -> Value:
-    """`n` choose `k` for small n and k."""
-    return number(comb(whole(top, 300), whole(bottom, 300)))
 
 
 def _value(top: Terms, bottom: Terms) -> Value:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from math import ceil, floor
 
 from reward_fns import exact
 from reward_fns.exact import Arithmetic, TooHardError, TooLargeError, Value
@@ -30,8 +31,10 @@ _TOKEN = re.compile(
 _REPEATING = re.compile(r"([0-9]*)\.([0-9]*)\\(?:overline|bar) ?\{ ?([0-9]+) ?\}")
 
 FUNCTIONS = frozenset(
-    re.findall(r"\w+", "sin cos tan cot sec csc ln log exp arcsin arccos arctan sinh cosh tanh")
+    re.findall(r"\w+", "sin cos tan cot sec csc ln log lg exp arcsin arccos arctan sinh cosh tanh")
 )
+_INVERSE = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
+
 GREEK = frozenset(
     re.findall(
         r"\w+",
@@ -40,7 +43,9 @@ GREEK = frozenset(
     )
 )
 _SIGNS = {"\\cdot": "*", "\\times": "*", "\\ast": "*", "\\div": "/", "**": "^"}
-_WORDS = FUNCTIONS | {"pi", "sqrt", "theta", "alpha", "beta", "lambda"}
+_WORDS = {name: name for name in (*FUNCTIONS, "pi", "sqrt", "theta", "alpha", "beta", "lambda", "abs")} | {
+    f"a{name}": inverse for name, inverse in _INVERSE.items()
+}
 _MAX_LETTERS = 3
 _END = ("end", "")
 
@@ -95,7 +100,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
 def _word(word: str, apart: bool) -> list[tuple[str, str]]:
     """A function name, or letters that multiply; `apart`: a blank stands before it, as before a unit."""
     if word in _WORDS:
-        return [("command", "\\" + word)]
+        return [("command", "\\" + _WORDS[word])]
     if len(word) > _MAX_LETTERS or (apart and len(word) == _MAX_LETTERS):
         raise TooHardError("word")
     return [("letter", letter) for letter in word]
@@ -112,9 +117,12 @@ class _Parser:
         self._do = Arithmetic()
         self._commands: dict[str, Callable[[], Value]] = {
             "frac": lambda: self._do.divide(self._argument(), self._argument()),
-            "binom": lambda: exact.binomial(self._argument(), self._argument()),
+            "binom": lambda: self._do.binomial(self._argument(), self._argument()),
             "sqrt": self._square_root,
             "pi": lambda: exact.atom("π"),
+            "abs": lambda: _absolute(self._do, self._group()),
+            "lfloor": lambda: self._rounded("floor"),
+            "lceil": lambda: self._rounded("ceil"),
         }
 
     def kind(self) -> str:
@@ -165,7 +173,7 @@ class _Parser:
         value = self._base()
         while self._text() in ("^", "!"):
             if self._take() == "!":
-                value = exact.factorial_of(value)
+                value = self._do.factorial(value)
             else:
                 value = self._do.power(value, self._exponent())
         return value
@@ -213,8 +221,17 @@ class _Parser:
         value = self.sum()
         self._in_bars = False
         self._take("|")
+        return _absolute(self._do, value)
+
+    def _rounded(self, name: str) -> Value:
+        outside, self._in_bars = self._in_bars, False
+        value = self.sum()
+        self._in_bars = outside
+        self._take("\\r" + name)
         rational = value.rational()
-        return exact.opaque("abs", value) if rational is None else exact.number(max(rational, -rational))
+        if rational is None:
+            return exact.opaque(name, value)
+        return exact.number(floor(rational) if name == "floor" else ceil(rational))
 
     def _number(self) -> Value:
         text = self._take()
@@ -290,7 +307,12 @@ class _Parser:
         if degree == 0 or (kind == "number" and len(text) > 1):
             raise TooHardError("root")
         value = exact.number(int(self._take())) if kind == "number" else self._base()
-        return self._do.power(value, exact.number(Fraction(1, degree)))
+        rational = value.rational()
+        negative = degree % 2 == 1 and rational is not None and rational < 0
+        root = self._do.power(
+            self._do.negate(value) if negative else value, exact.number(Fraction(1, degree))
+        )
+        return self._do.negate(root) if negative else root  # the real one: that of -8 is -2
 
     def _function(self, name: str) -> Value:
         base = power = None
@@ -299,11 +321,23 @@ class _Parser:
                 base = self._argument()
             else:
                 power = self._exponent()
+        if power is not None and power.rational() == -1 and name in _INVERSE:
+            name, power = _INVERSE[name], None
         if power is not None and (power.rational() or 0) <= 0:
             raise TooHardError("inverse function")
         argument = self._group() if self._text() in ("(", "{") else self._bare_argument()
-        value = exact.opaque(name, argument) if base is None else exact.opaque(name, base, argument)
+        value = self._applied(name, base, argument)
         return value if power is None else self._do.power(value, power)
+
+    def _applied(self, name: str, base: Value | None, argument: Value) -> Value:
+        if name == "exp" and base is None:
+            return self._do.power(exact.atom("e"), argument)
+        if name in ("ln", "log", "lg"):
+            if base is None:
+                base = {"ln": exact.atom("e"), "lg": exact.number(10)}.get(name)
+            bottom = exact.opaque("ln of the base of log") if base is None else self._do.logarithm(base)
+            return self._do.divide(self._do.logarithm(argument), bottom)
+        return exact.opaque(name, argument) if base is None else exact.opaque(name, base, argument)
 
     def _bare_argument(self) -> Value:
         """`2x` of `\\sin 2x`: numbers, letters and fractions up to a sign or another function."""
@@ -311,6 +345,14 @@ class _Parser:
         while self.kind() == "letter" or self._text() in ("\\pi", *(f"\\{name}" for name in GREEK)):
             value = self._do.multiply(value, self._power())
         return value
+
+
+def _absolute(do: Arithmetic, value: Value) -> Value:
+    """`|x - 2|` and `|2 - x|` are one."""
+    rational = value.rational()
+    if rational is not None:
+        return exact.number(max(rational, -rational))
+    return exact.opaque("abs", min(value, do.negate(value), key=Value.key))
 
 
 def _decimal(text: str) -> int | Fraction:

@@ -25,7 +25,7 @@ _UNIT_NAMES = {
     "mm": "millimeter", "km": "kilometer", "g": "gram", "kg": "kilogram", "mg": "milligram", "l": "liter",
     "litre": "liter", "litres": "liter", "ml": "milliliter", "s": "second", "sec": "second",
     "secs": "second", "min": "minute", "mins": "minute", "h": "hour", "hr": "hour", "hrs": "hour",
-    "lb": "pound", "lbs": "pound", "oz": "ounce", "mi": "mile", "sq": "square",
+    "lb": "pound", "lbs": "pound", "oz": "ounce", "mi": "mile", "sq": "square", "cu": "cubic",
 }  # fmt: skip
 _SAME_UNITS = {"mile per hour": "mph", "kilometer per hour": "kph", "kmh": "kph"}
 
@@ -43,7 +43,7 @@ _NOT_UNITS = frozenset(
 _SHORT_UNITS = frozenset(
     re.findall(
         r"\w+",
-        "m g s h L l cm mm km kg mg ml mL ft in lb lbs oz mi hr hrs min mins sec secs mph kph am pm AM PM",
+        "sq cu m g s h L l cm mm km kg mg ml mL ft in lb lbs oz mi hr hrs min mins sec secs mph kph am pm AM PM",
     )
 )
 

@@ -3,8 +3,8 @@
 Serves the section "Domains" of the design (one answer comparer). Workers (`symbolic_worker`) are started with
 `subprocess` at the first call that needs one, never by fork; a request and its answer are a line of JSON each.
 Nothing here uses signals or an event loop, so any thread may call. A worker that overruns, breaks or has had
-its share of calls is killed (SIGKILL) and its successor started at once, so that the next caller finds one
-ready. Workers end with the process that started them, whatever ends that.
+its share of calls is killed (SIGKILL) and its successor started at once, by a thread of the pool's own: no caller
+waits for either. Workers end with the process that started them, whatever ends that.
 """
 
 from __future__ import annotations
@@ -34,12 +34,18 @@ CPU_SECONDS = 2.0
 """Processor time for one comparison. On an idle machine this ends it first (the kernel counts whole seconds, so
 within 3); on a busy one an answer gets its processor time, as far as the wall budget goes."""
 
-MAX_WORKERS = 2
+MAX_WORKERS = min(4, max(2, (os.cpu_count() or 1) // 16))
+"""In each process that judges; a training run has several of those."""
+
 MAX_CALLS = 1_000
 """A worker is replaced after this many: sympy keeps what it has seen."""
 
 START_SECONDS = 120.0
 """A worker that is not ready by then is given up. Starting takes a second or two, from a cold disk much more."""
+
+RETRY_SECONDS = 1.0
+ENDING_SECONDS = 0.2
+"""Wait for a worker whose output has ended to say why."""
 
 _WORKER = Path(__file__).with_name("symbolic_worker.py")
 _STARTED_LINE = "ready"
@@ -54,10 +60,19 @@ class Busy(Exception):
 
 
 class Budget:
-    """Seconds in workers that one answer still has."""
+    """Seconds in workers that one answer still has, waiting for them included."""
 
     def __init__(self, seconds: float) -> None:
         self.left = seconds
+
+    @contextmanager
+    def spending(self) -> Iterator[float]:
+        """What happens inside counts; gives the time (`time.monotonic`) at which the budget is spent."""
+        deadline = time.monotonic() + self.left
+        try:
+            yield deadline
+        finally:
+            self.left = deadline - time.monotonic()
 
 
 class _Overrun(Exception):
@@ -87,11 +102,11 @@ class _Worker:
         self._buffer = b""
         self.calls = 0
 
-    def is_ready(self, seconds: float) -> bool:
-        """Whether it has started; waits so long for it. Raises OSError where it never will."""
+    def is_ready(self, deadline: float) -> bool:
+        """Whether it has started; waits for it until then. Raises OSError where it never will."""
         if not self._ready:
             try:
-                self._ready = self._line(seconds) == _STARTED_LINE
+                self._ready = self._line(deadline) == _STARTED_LINE
             except _Overrun:
                 if time.monotonic() - self._started > START_SECONDS:
                     raise OSError("the worker does not start") from None
@@ -101,30 +116,30 @@ class _Worker:
         """Started, or ended: `is_ready` will not wait."""
         return self._ready or bool(self._poll.poll(0))
 
-    def ask(self, prediction: str, gold: str, budget: Budget) -> Match:
+    def ask(self, prediction: str, gold: str, deadline: float) -> Match:
         self.calls += 1
-        started = time.monotonic()
-        try:
-            request = json.dumps([prediction, gold])  # ASCII: half surrogates travel as escapes
-            self._to.write(request.encode("ascii") + b"\n")
-            return Match(self._line(budget.left))
-        finally:
-            budget.left -= time.monotonic() - started
+        request = json.dumps([prediction, gold])  # ASCII: half surrogates travel as escapes
+        self._to.write(request.encode("ascii") + b"\n")
+        return Match(self._line(deadline))
 
-    def _line(self, seconds: float) -> str:
-        deadline = time.monotonic() + seconds
+    def _line(self, deadline: float) -> str:
         while b"\n" not in self._buffer:
             left = deadline - time.monotonic()
             if left <= 0 or not self._poll.poll(left * 1000):
                 raise _Overrun
             chunk = os.read(self._from.fileno(), 65_536)
             if not chunk:
-                if self._process.wait(timeout=1) == -signal.SIGXCPU:
-                    raise _Overrun
-                raise OSError("the worker has ended")
+                raise _Overrun if self._used_up() else OSError("the worker has ended")
             self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.decode("ascii", "replace")
+
+    def _used_up(self) -> bool:
+        """Whether it ended because its processor time did; so it is taken for, if much memory keeps it from ending."""
+        try:
+            return self._process.wait(timeout=ENDING_SECONDS) == -signal.SIGXCPU
+        except subprocess.TimeoutExpired:
+            return True
 
     def kill(self) -> None:
         self._process.kill()
@@ -145,45 +160,46 @@ class Pool:
     def __init__(self, size: int = MAX_WORKERS, cpu_seconds: float = CPU_SECONDS) -> None:
         self._size = size
         self._cpu_seconds = cpu_seconds
+        self._closed = False
+        self._begin()
+
+    def _begin(self) -> None:
         self._idle: list[_Worker] = []
         self._all: list[_Worker] = []
+        self._unsound: list[_Worker] = []
         self._changed = threading.Condition()
-        self._closed = False
+        self._first_start = threading.Lock()
         self._is_new = True
 
     def ask(self, prediction: str, gold: str, budget: Budget) -> Match:
         """The worker's verdict within the budget; `TIMEOUT` when it was killed for want of one.
 
-        Waiting for a free worker counts, except while the first ones start.
+        Waiting for a free worker counts, except for the first start of all.
 
         Raises:
             Busy: no worker was free in time.
             Unavailable: no worker could be started, or it did not live through the question.
         """
-        started = time.monotonic()
-        worker = self._borrow(START_SECONDS if self._is_new else budget.left)
-        sound = False
-        try:
-            ready = worker.is_ready(START_SECONDS if self._is_new else budget.left)
-            if self._is_new:
-                self._is_new = False
-            else:
-                budget.left -= time.monotonic() - started
-            if not ready:
-                sound = True
-                raise Busy
-            verdict = worker.ask(prediction, gold, budget)
-            sound = worker.calls < MAX_CALLS
-        except _Overrun:
-            return Match.TIMEOUT
-        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-            raise Unavailable("worker ended") from error
-        finally:
-            self._give_back(worker, sound)
+        if self._is_new:
+            self._start_first()
+        with budget.spending() as deadline:
+            worker, sound = self._borrow(deadline), False
+            try:
+                if not worker.is_ready(deadline):
+                    sound = True
+                    raise Busy
+                verdict = worker.ask(prediction, gold, deadline)
+                sound = worker.calls < MAX_CALLS
+            except _Overrun:
+                return Match.TIMEOUT
+            except (OSError, ValueError) as error:
+                raise Unavailable("worker ended") from error
+            finally:
+                self._give_back(worker, sound)
         return verdict
 
     def pids(self) -> list[int]:
-        """Of the worker processes that live now."""
+        """Of the worker processes that are in use or ready for it."""
         with self._changed:
             return [worker._process.pid for worker in self._all]
 
@@ -191,22 +207,42 @@ class Pool:
         """Kill all workers; the pool starts none any more."""
         with self._changed:
             self._closed = True
-            workers, self._all, self._idle = self._all, [], []
             self._changed.notify_all()
+        self._discard()
+
+    def abandon(self) -> None:
+        """After a fork, in the child: the workers, the thread and any held lock are the parent's. Begin anew."""
+        for worker in (*self._all, *self._unsound):
+            worker.abandon()
+        self._begin()
+
+    def _start_first(self) -> None:
+        """Start the workers and wait until one can be asked: no budget runs meanwhile, of none of the callers."""
+        with self._first_start:
+            if not self._is_new:
+                return
+            self._refill()
+            if self._closed:
+                raise Unavailable("closed")
+            try:
+                ready = self._all[0].is_ready(time.monotonic() + START_SECONDS)
+            except (OSError, ValueError):
+                ready = False
+            if not ready:
+                self._discard()
+                raise Unavailable("worker ended")
+            threading.Thread(target=self._keep, daemon=True).start()
+            self._is_new = False
+
+    def _discard(self) -> None:
+        with self._changed:
+            workers = [*self._all, *self._unsound]
+            self._all, self._idle, self._unsound = [], [], []
         for worker in workers:
             worker.kill()
 
-    def abandon(self) -> None:
-        """After a fork, in the child: the workers and any held lock belong to the parent. Begin anew."""
-        for worker in self._all:
-            worker.abandon()
-        self._idle, self._all, self._changed, self._is_new = [], [], threading.Condition(), True
-
-    def _borrow(self, seconds: float) -> _Worker:
-        deadline = time.monotonic() + seconds
+    def _borrow(self, deadline: float) -> _Worker:
         with self._changed:
-            while len(self._all) < self._size:
-                self._start()
             while not self._idle:
                 left = deadline - time.monotonic()
                 if self._closed:
@@ -216,30 +252,45 @@ class Pool:
             self._idle.sort(key=lambda worker: not worker.has_spoken())
             return self._idle.pop(0)
 
-    def _start(self) -> None:
-        """Called with the lock held. Does not wait for the process to be ready."""
-        if self._closed:
-            raise Unavailable("closed")
-        try:
-            worker = _Worker(self._cpu_seconds)
-        except OSError as error:
-            raise Unavailable("not started") from error
-        self._all.append(worker)
-        self._idle.append(worker)
-
     def _give_back(self, worker: _Worker, sound: bool) -> None:
         with self._changed:
             if sound and not self._closed:
                 self._idle.append(worker)
-            else:
+            elif worker in self._all:
+                self._all.remove(worker)
+                self._unsound.append(worker)
+            self._changed.notify_all()
+
+    def _keep(self) -> None:
+        """Kill what is unsound and start its successors, until the pool is closed. Runs in a thread of its own."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._unsound or self._closed or len(self._all) < self._size)
+                if self._closed:
+                    return
+                unsound = list(self._unsound)
+            for worker in unsound:
                 worker.kill()
-                if worker in self._all:
-                    self._all.remove(worker)
-                try:
-                    self._start()
-                except Unavailable:
-                    pass  # the next question tries again
-            self._changed.notify()
+            with self._changed:
+                self._unsound = [worker for worker in self._unsound if worker not in unsound]
+            try:
+                self._refill()
+            except Unavailable:
+                time.sleep(RETRY_SECONDS)
+
+    def _refill(self) -> None:
+        """Start workers up to the number wanted; does not wait for them to be ready."""
+        while len(self._all) < self._size and not self._closed:
+            try:
+                worker = _Worker(self._cpu_seconds)
+            except OSError as error:
+                raise Unavailable("not started") from error
+            with self._changed:
+                self._all.append(worker)
+                self._idle.append(worker)
+                self._changed.notify_all()
+            if self._closed:
+                self._discard()
 
 
 _budget: ContextVar[Budget | None] = ContextVar("budget of this answer", default=None)

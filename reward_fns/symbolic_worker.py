@@ -25,6 +25,11 @@ MEMORY_BYTES = 2 * 1024**3
 STACK_FRAMES = 3_000
 LOOK_SECONDS = 0.2
 STARTING_CPU_SECONDS = 60.0
+DIGITS, NEAR = 300, 200
+"""Digits computed, and those to which equal formulas agree."""
+MAX_NUMBER, MAX_SIZE, MAX_POWER = 10**80, 10**90, 64
+POINTS = (((3, 7), (5, 13), (7, 19)), ((17, 11), (29, 13), (43, 23)), ((-5, 9), (11, 8), (-13, 7)))
+"""Where formulas are evaluated, as numerator and denominator: letters small, large, and of both signs."""
 DEGREES = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?°")
 WARMING = (
     ("\\sqrt{4}", "\\frac{6}{3}"),
@@ -77,7 +82,24 @@ def prepared_verdict() -> Any:
     """The comparing function, with math-verify imported and its grammar warmed up."""
     from math_verify import LatexExtractionConfig, parse, verify
     from math_verify.parser import NormalizationConfig
-    from sympy import Basic, Float, I, MatrixBase, Rational
+    from sympy import (
+        Basic,
+        Derivative,
+        Expr,
+        Float,
+        I,
+        Integral,
+        Limit,
+        MatrixBase,
+        Pow,
+        Product,
+        Rational,
+        Sum,
+    )
+    from sympy import factorial as factorial_function
+    from sympy.core.function import AppliedUndef
+
+    NOT_EVALUATED = (Derivative, Integral, Limit, Product, Sum, AppliedUndef, factorial_function)
 
     # Units are ReaLM's own matter (`numbers`): math-verify would drop them.
     normalization = NormalizationConfig(basic_latex=True, malformed_operators=True, nits=True, boxed="last")
@@ -97,15 +119,46 @@ def prepared_verdict() -> Any:
         letters = {letter: I for letter in expression.free_symbols if letter.name == "i"}
         return expression.subs(letters) if letters else expression
 
+    def tame(expression: Any) -> bool:
+        """Of small numbers and powers: what differs then differs within the digits, as `1` and `1 - 2^{-2007}` do not."""
+        powers = (part.exp for part in expression.atoms(Pow) if part.exp.is_number)
+        return (
+            not expression.has(*NOT_EVALUATED)
+            and all(max(abs(part.p), part.q) < MAX_NUMBER for part in expression.atoms(Rational))
+            and all(abs(power) <= MAX_POWER for power in powers if power.is_real)
+        )
+
+    def agree(one: Any, other: Any) -> bool | None:
+        """Whether two formulas have the same value at each of `POINTS`, to `DIGITS` digits; None if that cannot be told.
+
+        Sympy does not simplify all that is equal (`\\arcsin x + \\arccos x`), and takes long over numbers that are not.
+        """
+        if not (isinstance(one, Expr) and isinstance(other, Expr) and tame(one) and tame(other)):
+            return None
+        letters = sorted(one.free_symbols | other.free_symbols, key=str)
+        for point in POINTS if letters else POINTS[:1]:
+            values = {letter: Rational(*point[i % len(point)]) for i, letter in enumerate(letters)}
+            gap, size = (part.evalf(DIGITS, subs=values, maxn=2 * DIGITS) for part in (one - other, one))
+            if (
+                not (gap.is_number and size.is_number and gap.is_finite and size.is_finite)
+                or abs(size) > MAX_SIZE
+            ):
+                return None
+            if abs(gap) > Rational(1, 10**NEAR):
+                return None if letters else False  # a convention may leave out where they differ
+        return True
+
     def verdict(prediction: str, gold: str) -> str:
         try:
             one, other = read(prediction), read(gold)
             if one is None or other is None:
                 return "unsure"
             one, other = exact(one), exact(other)
-            same = verify(other, one, timeout_seconds=None)
-            if not same and (imaginary(one), imaginary(other)) != (one, other):
-                same = verify(imaginary(other), imaginary(one), timeout_seconds=None)
+            same = agree(imaginary(one), imaginary(other))
+            if same is None:
+                same = verify(other, one, timeout_seconds=None)
+                if not same and (imaginary(one), imaginary(other)) != (one, other):
+                    same = verify(imaginary(other), imaginary(one), timeout_seconds=None)
         except Exception:  # noqa: BLE001  whatever sympy raises
             return "unsure"  # RecursionError and MemoryError too: the answer was too much, not wrong
         return "same" if same else "different"

@@ -14,14 +14,25 @@ from dataclasses import dataclass
 
 MAX_CANDIDATES = 64
 
+_MARKUP = r"[ \t*_#>]*(?:<(?:b|strong)>)?"
+_TO_VALUE = r"(?:</(?:b|strong)>)?[ \t*_]*(?:\n[ \t*_]*){0,2}"
 HASHES = re.compile(r"^[ \t]*####[ \t]*(.*)$", re.MULTILINE)
-ANSWER_LINE = re.compile(r"^[ \t*]*(?:final )?answer:[ \t*]*(.*)$", re.MULTILINE | re.IGNORECASE)
+ANSWER_LINE = re.compile(
+    rf"^{_MARKUP}(?:(?:final )?answer\**:|final answer\**[ \t]*$){_TO_VALUE}(.*)$",
+    re.MULTILINE | re.IGNORECASE,
+)
 A_LINE = re.compile(r"^[ \t]*A:[ \t]*(.*)$", re.MULTILINE)
 """`A: 18`, as GSM8K's model solutions end; no form of domains in which A is an option."""
 
 _SAID = re.compile(
-    r"\b(?:the|my) (?:final |correct )?(?:answer|option|choice) (?:is|=)[ \t]*:?[ \t]*", re.IGNORECASE
+    r"\b(?:the|my) (?:(?:final|correct|right|best) )?(?:answer|option|choice)"
+    r"(?: (?:to|for|of) (?:the|this|your) [a-z ]{1,40}?)? (?:is|=)"
+    r"(?: (?:therefore|thus|then|simply|hence|indeed)\b,?)?[ \t]*:?[ \t]*\n?[ \t]*",
+    re.IGNORECASE,
 )
+_REASON = re.compile(r"(?:[ ,;]| \()+(?:because|since)\b.*", re.IGNORECASE | re.DOTALL)
+"""What follows an answer and is none."""
+
 _SENTENCE_END = re.compile(r"\.(?:\s|$)|\n")
 _BRACE = re.compile(r"\\f?boxed[ \t]{0,4}\{|\\.|[{}]", re.DOTALL)
 _BOX = re.compile(r"\\f?boxed[ \t]{0,4}\{")
@@ -29,7 +40,8 @@ _BOX = re.compile(r"\\f?boxed[ \t]{0,4}\{")
 _CLOSING = r"[\s$*`).,;:!}\]\\]{0,8}"
 _TAKEN_BACK = re.compile(
     rf"{_CLOSING}(?:\(\s*)?(?:(?:is|was|are|would be|looks|seems)\s+)?"
-    r"(?:not|never|n't|isn't|wasn't|wrong|incorrect|false|or|nor|either|maybe|perhaps|unless|no)\b|"
+    r"(?:not|never|n't|isn't|wasn't|wrong|incorrect|false|or|nor|either|maybe|perhaps|unless|no|"
+    r"wait|actually|hmm+|oops|correction|rather|scratch that)\b|"
     rf"{_CLOSING}[?~/|]",
     re.IGNORECASE,
 )
@@ -118,7 +130,18 @@ def boxes(text: str) -> list[Span]:
 
 
 def _marked(pattern: re.Pattern[str], text: str) -> list[Span]:
-    return [Span(match[1], match.start(), match.end()) for match in pattern.finditer(text)]
+    """What follows each marker on its line; lines that say "the answer is" are left to that form."""
+    found = (match for match in pattern.finditer(text) if not _SAID.search(match[1]))
+    return [Span(_stated(match[1]), match.start(), match.end()) for match in found]
+
+
+def _stated(text: str) -> str:
+    """Without reasons, and without Markdown that began before the marker."""
+    text = _REASON.sub("", text).strip()
+    for mark in ("**", "__", "</b>", "</strong>"):
+        if text.count(mark) % 2:
+            text = text.removesuffix(".").removesuffix(mark)
+    return text
 
 
 def _said(text: str) -> list[Span]:
@@ -128,7 +151,7 @@ def _said(text: str) -> list[Span]:
     for i, marker in enumerate(markers):
         end = markers[i + 1].start() if i + 1 < len(markers) else len(text)
         said = _SENTENCE_END.split(text[marker.end() : end], maxsplit=1)[0]
-        spans.append(Span(said, marker.start(), marker.end() + len(said)))
+        spans.append(Span(_stated(said), marker.start(), marker.end() + len(said)))
     return spans
 
 

@@ -38,6 +38,15 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
+def successor(pool: Pool, before: int, seconds: float = 20.0) -> int:
+    """The one worker after `before`, which the pool replaces beside its callers."""
+    deadline = time.monotonic() + seconds
+    while pool.pids() in ([], [before]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (after,) = pool.pids()
+    return after
+
+
 def ended(pids: list[int], seconds: float = 20.0) -> bool:
     deadline = time.monotonic() + seconds
     while any(map(is_alive, pids)) and time.monotonic() < deadline:
@@ -63,12 +72,12 @@ def test_verdicts(pool: Pool, prediction: str, gold: str, verdict: Match) -> Non
 
 
 def test_an_overrun_is_killed_and_replaced(pool: Pool) -> None:
-    (before,) = pool.pids() or [0]
+    assert pool.ask("\\log_2 8", "3", Budget(30)) is Match.SAME
+    (before,) = pool.pids()
     budget = Budget(1.0)
     assert pool.ask(ENDLESS, "1", budget) is Match.TIMEOUT
     assert budget.left <= 0
-    (after,) = pool.pids()
-    assert after != before and not is_alive(before)
+    assert successor(pool, before) != before and ended([before])
     assert pool.ask("\\log_2 8", "3", Budget(30)) is Match.SAME
 
 
@@ -81,16 +90,18 @@ def test_processor_time_is_bounded_by_the_kernel(pool: Pool) -> None:
 def test_a_worker_killed_from_outside_is_replaced(pool: Pool) -> None:
     assert pool.ask("\\log_2 8", "3", Budget(30)) is Match.SAME
     os.kill(pool.pids()[0], signal.SIGKILL)
+    assert ended(pool.pids())
     with pytest.raises(Unavailable, match="worker ended"):
         pool.ask("\\log_2 8", "3", Budget(30))
     assert pool.ask("\\log_2 8", "3", Budget(30)) is Match.SAME
 
 
 def test_a_worker_retires_after_its_calls(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(symbolic, "MAX_CALLS", 1)
-    (before,) = pool.pids()
     assert pool.ask("\\log_2 8", "3", Budget(30)) is Match.SAME
-    assert pool.pids() != [before] and not is_alive(before)
+    (before,) = pool.pids()
+    monkeypatch.setattr(symbolic, "MAX_CALLS", 1)
+    assert pool.ask("\\log_2 8", "3", Budget(30)) is Match.SAME
+    assert successor(pool, before) != before and ended([before])
 
 
 def test_threads_share_the_pool(pool: Pool) -> None:
@@ -104,6 +115,28 @@ def test_threads_share_the_pool(pool: Pool) -> None:
     for thread in threads:
         thread.join()
     assert found == [Match.SAME] * 8 and len(pool.pids()) == 1
+
+
+@pytest.mark.parametrize("threads", [1, 8])
+def test_nobody_waits_longer_than_the_budget(pool: Pool, threads: int) -> None:
+    """Waiting for a worker, its overrun and its successor's start included, also where all want one at once."""
+    assert pool.ask("\\log_2 8", "3", Budget(30)) is Match.SAME
+    took: list[float] = []
+
+    def ask() -> None:
+        started = time.monotonic()
+        try:
+            assert pool.ask(ENDLESS, "1", Budget(0.8)) is Match.TIMEOUT
+        except symbolic.Busy:
+            pass
+        took.append(time.monotonic() - started)
+
+    callers = [threading.Thread(target=ask) for _ in range(threads)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert len(took) == threads and max(took) < 0.8 + 0.5
 
 
 def test_a_closed_pool_says_so() -> None:
@@ -143,7 +176,7 @@ def test_one_answer_has_one_budget(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_math_verify_the_tier_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(symbolic, "_installed", lambda: False)
-    assert answers.judge("\\log_2 8 + 0", "3") is Match.UNSURE
+    assert answers.judge("\\sin 45° + 0", "\\frac{1}{\\sqrt{2}}") is Match.UNSURE
     assert answers.tier_counts()["symbolic (not installed):unsure"] >= 1
 
 

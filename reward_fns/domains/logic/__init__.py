@@ -100,6 +100,7 @@ def _words(text: str) -> str | None:
     """A text as words without case, quotes and separators; None for a hedge and for an option taken back."""
     if text[:1] + text[-1:] in ("[]", "{}"):
         text = text[1:-1]
+    text = text.removeprefix("- ")  # BBH lists some options like that
     words = [word.strip(_QUOTES).casefold() for word in _SEPARATORS.split(text)]
     words = [word for word in words if word]
     if not words or "?" in text:

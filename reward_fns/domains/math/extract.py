@@ -16,10 +16,13 @@ from reward_fns.numbers import read_number, render_number
 MAX_ANSWER_CHARS = 300
 
 _HEDGE = re.compile(
-    r"\b(?:or|either|maybe|perhaps|possibly|probably|alternatively|versus|vs|not sure|between|guess)\b"
-    r"|[?;]|\\(?:lor|vee)(?![A-Za-z])",
+    r"\b(?:either|maybe|perhaps|possibly|probably|alternatively|versus|vs|not sure|between|guess)\b"
+    r"|[?;]",
     re.IGNORECASE,
 )
+_OR = re.compile(r"\bor\b|\\(?:lor|vee)(?![A-Za-z])", re.IGNORECASE)
+_STATED = re.compile(r".*?(?:[=<>]|\\(?:le|ge|lt|gt|neq)(?![A-Za-z]))| ?[(\[].*,.*[)\]] ?\Z")
+"""`x < 1 or x > 2`, `x = 1 or x = 2` and `(1, 2) or (3, 4)` are one answer each, `1 or 2` is none."""
 _NO_UNITS = frozenset(
     ["wrong", "incorrect", "false", "never", "nope", "unlikely", "ish", "approx", "approximately", "roughly"]
 )
@@ -37,9 +40,12 @@ def canonical(answer: str) -> str | None:
     None for a hedge, an empty text, or one too long to be an answer.
     """
     answer = answer.strip()
-    if not answer or len(answer) > MAX_ANSWER_CHARS or "\n" in answer or _HEDGE.search(answer):
+    if not answer or len(answer) > MAX_ANSWER_CHARS or "\n" in answer:
         return None
     cleaned = clean(answer)
+    alternatives = _OR.split(cleaned)
+    if _HEDGE.search(cleaned) or (len(alternatives) > 1 and not all(map(_STATED.match, alternatives))):
+        return None
     number = read_number(cleaned)
     if number is None:
         return cleaned or None

@@ -31,6 +31,7 @@ _LETTER = re.compile(
 _NEGATIVE = re.compile(
     r"(?P<before>[$€£¥₹]?) ?\( ?(?P<inner>[$€£¥₹]? ?[0-9.][^()+-]*?) ?\)(?P<after>(?: ?%| [A-Za-z ]+)?)"
 )
+_TIMES = re.compile(r"(?<=[0-9]) ?(?:x|times|\\times)\Z", re.IGNORECASE)
 _POINTS = re.compile(r"(?:basis points?|bps|bp)\Z", re.IGNORECASE)
 _PERCENT_POINTS = re.compile(r"(?:percentage points?|per cent|percents?|pp)\Z", re.IGNORECASE)
 _ROUNDED = re.compile(
@@ -55,6 +56,7 @@ def read_amount(text: str) -> Number | None:
         if negative["before"] and negative["inner"][0] in "$€£¥₹":
             return None
         cleaned = negative["before"] + negative["inner"] + negative["after"]
+    cleaned = _TIMES.sub("", cleaned)
     points = _POINTS.search(cleaned)
     cleaned = cleaned[: points.start()].rstrip() + "%" if points else _PERCENT_POINTS.sub("%", cleaned)
     number = read_number(cleaned)
