@@ -46,9 +46,8 @@ class ReaderTask(ConfigurableTask):
         if self.repeats < 1:
             raise ValueError(f"repeats is {self.repeats}; ask for at least one response to a question")
         self.set_config("repeats", self.repeats)
-        names = self.process_results(
-            self.eval_docs[0], [""] * self.repeats
-        )  # any response shows which there are
+        # Any response shows which metrics there are.
+        names = self.process_results(self.eval_docs[0], [""] * self.repeats)
         self._metric_fn_list = dict.fromkeys(names)
         self._aggregation_list = {name: _aggregation(name) for name in names}
         self._higher_is_better = {name: _is_higher_better(name) for name in names}
