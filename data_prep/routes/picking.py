@@ -1,0 +1,104 @@
+"""Which routes of a question go into its set, once it is known how many right and wrong ones.
+
+Serves design.md, section MRPV. Neither source nor length may tell the kinds apart: for each place in the set a source
+and a length are drawn from the question's routes before the kind of that place is known, each kind as likely, and the
+place then gets the route of its kind that is nearest to them. Of the wrong routes those with a frequent wrong answer
+go first: an answer that many samples reach is the one that is hard to see through.
+"""
+
+import math
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from data_prep.filters.exact import normal_text
+from data_prep.routes.composition import Mix
+from reward_fns.domains import Domain
+from reward_fns.routes import Route, route_from_mapping
+
+OTHER_SOURCE = 1.0
+"""How far apart two sources are, in units of the logarithm of the lengths' ratio."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The usable routes of one question, texts distinct, in an order that depends on their content alone.
+
+    `frequency` says of each wrong route how many samples reached its answer. `left_out` counts the others by reason.
+    """
+
+    right: tuple[Route, ...]
+    wrong: tuple[Route, ...]
+    frequency: Mapping[Route, int]
+    left_out: Mapping[str, int]
+
+
+def pool_of(rows: Sequence[Mapping[str, Any]], domain: Domain, *, with_stale: bool = False) -> Pool:
+    """What of a question's rows of the bank can go into its set.
+
+    Left out are stale routes unless asked for, disputed ones (they do not count for verdicts), and a text that stands
+    there already, case and blanks aside. An answer's frequency counts texts that stand twice.
+    """
+    left_out: Counter[str] = Counter()
+    usable = []
+    for row in rows:
+        route = route_from_mapping(row)
+        if row["stale"] and not with_stale:
+            left_out["stale"] += 1
+        elif route.disputed:
+            left_out["label and soundness differ"] += 1
+        elif not route.steps:
+            left_out["no steps"] += 1
+        else:
+            usable.append(route)
+    usable.sort(key=lambda route: (route.steps, route.answer, route.source, route.first_error is None))
+    reached = Counter(_answer(route, domain) for route in usable if not route.label)
+    distinct: dict[str, Route] = {}
+    for route in usable:
+        if distinct.setdefault(normal_text("\n".join(route.steps)), route) is not route:
+            left_out["text stands there already"] += 1
+    right = tuple(route for route in distinct.values() if route.label)
+    wrong = tuple(route for route in distinct.values() if not route.label)
+    return Pool(right, wrong, {route: reached[_answer(route, domain)] for route in wrong}, left_out)
+
+
+def pick(pool: Pool, mix: Mix, rng: random.Random) -> list[Route]:
+    """The routes of a set in random order: `mix` right and wrong ones."""
+    kinds = [True] * mix[0] + [False] * mix[1]
+    rng.shuffle(kinds)
+    left = {True: list(pool.right), False: list(pool.wrong)}
+    profiles = [_draw_profile(pool, rng) for _ in kinds]
+    chosen = []
+    for kind, profile in zip(kinds, profiles, strict=True):
+        choice = left[kind] if kind else _most_frequent(left[kind], pool.frequency)
+        route = min(choice, key=lambda route: _distance(route, profile))
+        left[kind].remove(route)
+        chosen.append(route)
+    return chosen
+
+
+def chars_of(route: Route) -> int:
+    """The length of a route's steps, at least 1."""
+    return max(1, sum(map(len, route.steps)))
+
+
+def _draw_profile(pool: Pool, rng: random.Random) -> tuple[str, int]:
+    kinds = [routes for routes in (pool.right, pool.wrong) if routes]
+    route = rng.choice(rng.choice(kinds))
+    return route.source, chars_of(route)
+
+
+def _most_frequent(routes: Sequence[Route], frequency: Mapping[Route, int]) -> list[Route]:
+    most = max(frequency[route] for route in routes)
+    return [route for route in routes if frequency[route] == most]
+
+
+def _distance(route: Route, profile: tuple[str, int]) -> float:
+    source, chars = profile
+    return OTHER_SOURCE * (route.source != source) + abs(math.log(chars_of(route) / chars))
+
+
+def _answer(route: Route, domain: Domain) -> str:
+    return domain.extract(route.answer) or normal_text(route.answer)
