@@ -14,8 +14,10 @@ cells alone, (k + 1)^2 of them.
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+
+from reward_fns.routes import Route
 
 Cell = tuple[int, int]
 Mix = tuple[int, int]
@@ -122,11 +124,17 @@ class Drawer:
         return mixes[-1][0]
 
 
+def mix_of(routes: Iterable[Route]) -> Mix:
+    """How many right and how many wrong routes a set holds; disputed ones do not count."""
+    labels = Counter(route.label for route in routes if not route.disputed)
+    return labels[True], labels[False]
+
+
 def kind_of(mix: Mix) -> str:
     """What a set is called: all right, all wrong, or who has the majority."""
     right, wrong = mix
     if not right or not wrong:
-        return "all right" if right else "all wrong" if wrong else "empty"
+        return "all right" if right else "all wrong" if wrong else "none that count"
     return "majority " + ("right" if right > wrong else "wrong" if right < wrong else "tied")
 
 

@@ -27,7 +27,7 @@ from data_prep.filters.length import TooLong
 from data_prep.filters.near_duplicates import NearDuplicate
 from data_prep.on_disk import RowWriter, key_at, key_of, read_rows, sort_on_disk
 from data_prep.routes.bank import Question, bank_files, by_question, open_parquet, read_bank, rows_of, size_of
-from data_prep.routes.composition import Cell, Drawer, Mix, Targets, cell_of, kind_of, plan_sets
+from data_prep.routes.composition import Cell, Drawer, Mix, Targets, cell_of, kind_of, mix_of, plan_sets
 from data_prep.routes.mismatched import Donors
 from data_prep.routes.picking import pick, pool_of
 from data_prep.schema import AGENT_NAME, BANK_SCHEMA, RL_SCHEMA
@@ -208,8 +208,7 @@ def _note(selected: Selected, cell: Cell, mix: Mix, routes: list[Route], options
     selected.labels.update(
         "disputed" if route.disputed else "right" if route.label else "wrong" for route in routes
     )
-    labels = [route.label for route in routes if not route.disputed]
-    selected.kinds[kind_of((sum(labels), len(labels) - sum(labels)))] += 1
+    selected.kinds[kind_of(mix_of(routes))] += 1
     if len(routes) < sum(mix):
         selected.fewer["no other question of the domain nearby had a route to give"] += 1
     elif not any(cell):
