@@ -156,6 +156,19 @@ def open_parquet(file: Path) -> pq.ParquetFile:
         raise ValueError(f"{file} cannot be read as parquet ({reason}); write it again") from error
 
 
+def questions_of(data: Path) -> Iterator[Question]:
+    """The questions of an RL parquet, in its order.
+
+    Raises:
+        ValueError: a row cannot be read; names the file and the row, counted from 0.
+    """
+    for number, row in enumerate(rows_of(data)):
+        try:
+            yield Question.of(row)
+        except (ValueError, ImportError) as error:
+            raise ValueError(f"{data}: row {number}: {error}") from error
+
+
 def _kind_of(file: Path) -> str:
     schema = open_parquet(file).schema_arrow
     if _is_bank(schema):

@@ -2,8 +2,7 @@
 
 Serves design.md, section MRPV. A logistic regression looks at one route at a time, at its length, number of steps,
 source and words (how often each stands there, in no order), never at the question. It is judged on questions that
-it was not fitted on. What it finds is
-an upper hand that a model could get in place of judging; `check.surface` measures the single cues.
+it was not fitted on. What it finds, a model could use in place of judging; `check.surface` measures the single cues.
 """
 
 import math
@@ -101,7 +100,7 @@ def _informedness(features: Any, labels: Any, uids: Sequence[str], seed: int) ->
         kinds = labels[held_out]
         if kinds.all() or not kinds.any() or len(set(labels[fitted].tolist())) < 2:
             continue
-        model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=300)
+        model = LogisticRegression(class_weight="balanced", solver="liblinear", random_state=0)
         model.fit(features[fitted], labels[fitted])
         says_right = model.predict(features[held_out])
         found.append(float(says_right[kinds].mean() - says_right[~kinds].mean()))

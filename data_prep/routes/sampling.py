@@ -48,7 +48,7 @@ class SamplePlan:
 
 @dataclass
 class Sampled:
-    """What a call did. `outcomes` counts all replies of this writer in the bank by what came of them."""
+    """What a call did, then what is in the bank, whoever wrote it: `right` routes, replies by outcome, examples, files."""
 
     asked: int = 0
     reused: int = 0
@@ -96,7 +96,7 @@ def sample_into(
         writer.flush()
         if open_questions:
             raise ValueError(f"the engine left {len(open_questions)} questions without all their replies")
-    for shard in shards_of(bank, plan.writer):
+    for shard in shards_of(bank):
         _recount(shard, sampled)
     return sampled
 
@@ -107,8 +107,8 @@ def request_seed(seed: int, uid: str, sample: int) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-def shards_of(bank: Path, writer: str) -> list[Path]:
-    """The shards that a writer's samples are in, in order."""
+def shards_of(bank: Path, writer: str = "*") -> list[Path]:
+    """The shards that a writer's samples are in, or everybody's, in order."""
     return sorted(bank.glob(f"sampled-{writer}-[0-9]*.parquet"))
 
 
