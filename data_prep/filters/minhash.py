@@ -5,7 +5,6 @@ signs included (case and blanks aside). Signatures and the choice of bands are d
 """
 
 import zlib
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -21,17 +20,17 @@ MAX_CHARS = 100_000
 """Of longer texts only the beginning is compared."""
 
 
-def shingles(text: str) -> Iterator[bytes]:
+def shingles(text: str) -> set[bytes]:
     """All runs of `SHINGLE` words; the whole text where it has fewer."""
     words = normal_text(text[:MAX_CHARS]).encode("utf-8", "replace").split(b" ")
-    for start in range(max(1, len(words) - SHINGLE + 1)):
-        yield b" ".join(words[start : start + SHINGLE])
+    runs = zip(*(words[start:] for start in range(SHINGLE)), strict=False)
+    return {b" ".join(run) for run in runs} or {b" ".join(words)}
 
 
 def signature(text: str) -> MinHash:
     """The MinHash of a text; the same on every machine and in every process."""
     made = _empty().copy()
-    made.update_batch(set(shingles(text)))
+    made.update_batch(shingles(text))
     return made
 
 

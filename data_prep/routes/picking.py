@@ -54,14 +54,18 @@ def pool_of(rows: Sequence[Mapping[str, Any]], domain: Domain, *, with_stale: bo
         else:
             usable.append(route)
     usable.sort(key=lambda route: (route.steps, route.answer, route.source, route.first_error is None))
-    reached = Counter(_answer(route, domain) for route in usable if not route.label)
+    wrong_answers = Counter(route.answer for route in usable if not route.label)
+    canonical = {text: domain.extract(text) or normal_text(text) for text in wrong_answers}
+    reached: Counter[str] = Counter()
+    for text, count in wrong_answers.items():
+        reached[canonical[text]] += count
     distinct: dict[str, Route] = {}
     for route in usable:
         if distinct.setdefault(normal_text("\n".join(route.steps)), route) is not route:
             left_out["text stands there already"] += 1
     right = tuple(route for route in distinct.values() if route.label)
     wrong = tuple(route for route in distinct.values() if not route.label)
-    return Pool(right, wrong, {route: reached[_answer(route, domain)] for route in wrong}, left_out)
+    return Pool(right, wrong, {route: reached[canonical[route.answer]] for route in wrong}, left_out)
 
 
 def pick(pool: Pool, mix: Mix, rng: random.Random) -> list[Route]:
@@ -98,7 +102,3 @@ def _most_frequent(routes: Sequence[Route], frequency: Mapping[Route, int]) -> l
 def _distance(route: Route, profile: tuple[str, int]) -> float:
     source, chars = profile
     return OTHER_SOURCE * (route.source != source) + abs(math.log(chars_of(route) / chars))
-
-
-def _answer(route: Route, domain: Domain) -> str:
-    return domain.extract(route.answer) or normal_text(route.answer)
