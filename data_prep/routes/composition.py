@@ -6,7 +6,7 @@ it has, each counted up to k; a *mix* is how many of each its set takes. From th
 cells alone, (k + 1)^2 of them.
 
 * All wrong: questions without a right route first, then as large a share of the others as the target asks for,
-  first of those with wrong routes enough for a whole set. All right alike, up to half of what is left.
+  first of those with wrong routes enough for a whole set. All right alike, up to half of what is left (more if asked).
 * What remains is mixed, any feasible number of right routes as likely as another. Where majorities of one kind then
   prevail, mixes move to the other side, and where a question has too few of one kind for that, to a smaller set with
   as many right as wrong ones. So the majority is right as often as wrong, whatever the bank is like.
@@ -82,7 +82,8 @@ def plan_sets(cells: Mapping[Cell, int], k: int, targets: Targets) -> Plan:
         if not all(cell):
             size = size_of(cell, k)
             give(cell, (0, size) if cell[0] == 0 else (size, 0), 1.0)
-    for wrong, target, most in ((1, targets.all_wrong, 1.0), (0, targets.all_right, 0.5)):
+    most_right = max(0.5, targets.all_right / max(targets.all_right, 1 - targets.all_wrong, 1e-9))
+    for wrong, target, most in ((1, targets.all_wrong, 1.0), (0, targets.all_right, most_right)):
         missing = target * total - sum(n for cell, n in numbers.items() if cell[1 - wrong] == 0)
         for tier in (_whole_set(wrong, k), _smaller_set(wrong, k)):
             usable = {cell: left[cell] * most for cell in numbers if all(cell) and tier(cell)}

@@ -2,7 +2,8 @@
 
 Serves design.md, section MRPV. Neither source nor length may tell the kinds apart: for each place in the set a source
 and a length are drawn from the question's routes before the kind of that place is known, each kind as likely, and the
-place then gets the route of its kind that is nearest to them. Of the wrong routes those with a frequent wrong answer
+place then gets the route of its kind that is nearest to them. Drawn are those of the half of each kind that has the
+nearest counterparts in the other: a length that only one kind has would tell. Of the wrong routes those with a frequent wrong answer
 go first: an answer that many samples reach is the one that is hard to see through.
 """
 
@@ -73,7 +74,10 @@ def pick(pool: Pool, mix: Mix, rng: random.Random) -> list[Route]:
     kinds = [True] * mix[0] + [False] * mix[1]
     rng.shuffle(kinds)
     left = {True: list(pool.right), False: list(pool.wrong)}
-    profiles = [_draw_profile(pool, rng) for _ in kinds]
+    models = [
+        routes for routes in (_matched(pool.right, pool.wrong), _matched(pool.wrong, pool.right)) if routes
+    ]
+    profiles = [_profile(rng.choice(rng.choice(models))) for _ in kinds]
     chosen = []
     for kind, profile in zip(kinds, profiles, strict=True):
         choice = left[kind] if kind else _most_frequent(left[kind], pool.frequency)
@@ -88,9 +92,17 @@ def chars_of(route: Route) -> int:
     return max(1, sum(map(len, route.steps)))
 
 
-def _draw_profile(pool: Pool, rng: random.Random) -> tuple[str, int]:
-    kinds = [routes for routes in (pool.right, pool.wrong) if routes]
-    route = rng.choice(rng.choice(kinds))
+def _matched(routes: Sequence[Route], others: Sequence[Route]) -> Sequence[Route]:
+    """The half of the routes that is nearest to any of the other kind; all where there is no other kind."""
+    if not others:
+        return routes
+    nearest = [
+        (min(_distance(other, _profile(route)) for other in others), n) for n, route in enumerate(routes)
+    ]
+    return [routes[n] for _, n in sorted(nearest)[: -(-len(routes) // 2)]]
+
+
+def _profile(route: Route) -> tuple[str, int]:
     return route.source, chars_of(route)
 
 
