@@ -20,7 +20,7 @@ from data_prep.routes.bank import open_parquet, questions_of
 from data_prep.routes.composition import Targets
 from data_prep.routes.engine import Engine, Reply, Sampling, VllmEngine
 from data_prep.routes.fingerprint import model_folder, writer_of
-from data_prep.routes.folders import finish_bank, refresh_hashes, write_harvested, write_selected
+from data_prep.routes.folders import check_apart, finish_bank, refresh_hashes, write_harvested, write_selected
 from data_prep.routes.harvest import HarvestOptions
 from data_prep.routes.labels import STUDENT, label_bank
 from data_prep.routes.printing import describe_selected, describe_stats
@@ -84,6 +84,7 @@ def sample(
         sampling = Sampling(temperature, top_p, max_tokens)
         folder = model_folder(model)
         plan = SamplePlan(writer_of(folder), source, n, seed, sampling)
+        check_apart(bank, data, folder)
         start_folder(bank)
         total = min(open_parquet(data).metadata.num_rows, limit or 2**62) * n
         with _progress() as progress:

@@ -42,6 +42,7 @@ def write_selected(
     Raises:
         ValueError: an input cannot be read.
     """
+    check_apart(out, bank, data)
     start_folder(out)
     selected = Selected()
     rows = select_rows(bank, data, options, selected, scratch=out)
@@ -91,6 +92,7 @@ def write_harvested(
     Raises:
         ValueError: an input cannot be read.
     """
+    check_apart(out, *files, *([data] if data else []))
     questions = questions_by_text(questions_of(data)) if data else {}
     start_folder(out)
     harvested = Harvested()
@@ -123,6 +125,17 @@ def write_harvested(
     )
     finish_folder(out, card, provenance)
     return harvested, written.rows
+
+
+def check_apart(out: Path, *inputs: Path) -> None:
+    """Refuse to write into a folder that holds an input, or is one: its card and provenance would be lost.
+
+    Raises:
+        ValueError: it does; names the input.
+    """
+    for path in inputs:
+        if out.resolve() in (path.resolve(), path.resolve().parent):
+            raise ValueError(f"{out} holds {path}, which is read: write to a folder of its own")
 
 
 def finish_bank(bank: Path, data: Path, model: str, plan: SamplePlan, sampled: Sampled) -> None:

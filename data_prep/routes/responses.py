@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.routes.bank import Question
+from realm_ext.prompt import ABOUT_CUT, CUT, GUIDED
 from reward_fns.domains import domain_of
 from reward_fns.routes import Route, routes_from
 
@@ -21,7 +22,7 @@ _DUMP = re.compile(r"\d+\.jsonl")
 _ROUTE = re.compile(r"Route \d+")
 _STEP = re.compile(r"\d+\. ")
 _ANSWER = "Answer: "
-_AFTER_ROUTES = "\nReason inside <think>"
+_AFTER_ROUTES = GUIDED.partition("<think>")[0]
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,12 @@ def shown_in(prompt: str) -> tuple[Route, ...]:
     if not head:
         return ()
     routes: list[tuple[list[str], str]] = []
-    for line in block.partition(_AFTER_ROUTES)[0].splitlines():
+    for line in block.partition(ABOUT_CUT)[0].partition(_AFTER_ROUTES)[0].splitlines():
         if _ROUTE.fullmatch(line.strip()):
             routes.append(([], ""))
         elif routes and line.startswith(_ANSWER):
             routes[-1] = (routes[-1][0], line.removeprefix(_ANSWER))
-        elif routes and line.strip():
+        elif routes and line.strip() not in ("", CUT):
             routes[-1][0].append(_STEP.sub("", line, count=1))
     return tuple(Route(tuple(steps), answer, False, None, None, "") for steps, answer in routes)
 
