@@ -15,6 +15,7 @@ to every search for near duplicates. Time should grow with the rows, memory shou
 """
 
 import argparse
+import importlib
 import importlib.util
 import json
 import random
@@ -157,10 +158,9 @@ def datatrove(folder: Path) -> dict[str, int]:
 
 def overlap(folder: Path) -> dict[str, int]:
     """n-gram overlap with evaluation sets as data preparation looks for it."""
-    from data_prep.filters.overlap import OverlapFilter, OverlapIndex
-
+    module = importlib.import_module(NEEDS["overlap"])
     report = FilterReport()
-    found = OverlapFilter(OverlapIndex({"bench": evaluation_texts()}))
+    found = module.OverlapFilter(module.OverlapIndex({"bench": evaluation_texts()}))
     kept = sum(1 for _ in run_filters(texts(folder), [found], report, candidate_of))
     return {"kept": kept, "overlap": report.dropped.total()}
 

@@ -10,7 +10,7 @@ kept (about 5 KB each). Neither search here needs one:
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -30,7 +30,7 @@ COMPARED = 32
 """A row is compared with this many of the earliest rows that share a band with it."""
 
 _BATCH = 256
-_ENTRY = np.dtype([("hash", "<u8"), ("position", "<u8")])
+_ENTRY: Any = np.dtype([("hash", "<u8"), ("position", "<u8")])
 _SIGNATURE_BYTES = 4 * PERMUTATIONS
 _PAIRS = pa.schema([("later", pa.int64()), ("earlier", pa.int64()), ("similarity", pa.float64())])
 _Row = TypeVar("_Row", bound=Mapping[str, Any])
@@ -103,10 +103,8 @@ def without_near_duplicates(
             for row in chunk:
                 out.write_one(row)
             count += len(chunk)
-    with signatures.open("rb") as signature_file:
-        pairs = (
-            pair for path in buckets for pair in _pairs_of(path, signature_file, bands, band_rows, threshold)
-        )
+    with signatures.open("rb") as written:
+        pairs = (pair for path in buckets for pair in _pairs_of(path, written, threshold))
         ordered = sort_on_disk(
             pairs,
             _PAIRS,
@@ -124,14 +122,14 @@ def _whole(candidate: Candidate) -> str:
 
 
 def _append_hashes(
-    files: list[IO[bytes]], signatures: "np.ndarray[Any, Any]", first: int, bands: int, band_rows: int
+    files: Sequence[IO[bytes]], signatures: "np.ndarray[Any, Any]", first: int, bands: int, band_rows: int
 ) -> None:
     """Write a hash for each row and band to the bucket that it falls into; bands do not meet each other."""
     n = len(signatures)
-    parts = signatures[:, : bands * band_rows].reshape(n, bands, band_rows).astype(np.uint64)
+    words: Any = signatures[:, : bands * band_rows].reshape(n, bands, band_rows).astype(np.uint64)
     mixed = np.full((n, bands), 0x9E3779B97F4A7C15, np.uint64) * np.arange(1, bands + 1, dtype=np.uint64)
     for i in range(band_rows):  # FNV-1a on whole words, then one more mix: wrapping is meant
-        mixed = (mixed ^ parts[:, :, i]) * np.uint64(0x100000001B3)
+        mixed = (mixed ^ words[:, :, i]) * np.uint64(0x100000001B3)
         mixed ^= mixed >> np.uint64(29)
     mixed = mixed * np.uint64(0xBF58476D1CE4E5B9)
     mixed ^= mixed >> np.uint64(32)
@@ -144,9 +142,7 @@ def _append_hashes(
         file.write(flat[into == number].tobytes())
 
 
-def _pairs_of(
-    path: Path, signatures: IO[bytes], bands: int, band_rows: int, threshold: float
-) -> Iterator[dict[str, Any]]:
+def _pairs_of(path: Path, signatures: IO[bytes], threshold: float) -> Iterator[dict[str, Any]]:
     """Similar pairs among the rows that share a hash of this bucket."""
     entries = np.sort(np.fromfile(path, _ENTRY), order=["hash", "position"])
     starts = np.flatnonzero(np.diff(entries["hash"], prepend=entries["hash"][:1] + np.uint64(1)))
@@ -167,8 +163,8 @@ def _pairs_of(
 
 
 def _read_signatures(file: IO[bytes], positions: Iterable[int]) -> "np.ndarray[Any, Any]":
-    parts = (os.pread(file.fileno(), _SIGNATURE_BYTES, int(p) * _SIGNATURE_BYTES) for p in positions)
-    return np.frombuffer(b"".join(parts), "<u4").reshape(-1, PERMUTATIONS)
+    found = (os.pread(file.fileno(), _SIGNATURE_BYTES, int(p) * _SIGNATURE_BYTES) for p in positions)
+    return np.frombuffer(b"".join(found), "<u4").reshape(-1, PERMUTATIONS)
 
 
 def _drop(

@@ -241,7 +241,7 @@ def _row(reply: Reply, question: Question, plan: SamplePlan) -> dict[str, Any] |
     return row | {"uid": question.uid}
 
 
-def _first_of_each(rejects: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _first_of_each(rejects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     counts: Counter[str] = Counter()
     kept = []
     for reject in rejects:
@@ -255,7 +255,7 @@ def _recount(shard: Path, sampled: Sampled) -> None:
     """Add what a shard holds to the counts."""
     footer = read_footer(shard)
     sampled.outcomes.update(outcome for _, _, outcome in footer["replies"])
-    sampled.rejects = list(_first_of_each([*sampled.rejects, *footer["rejects"]]))
+    sampled.rejects = _first_of_each([*sampled.rejects, *footer["rejects"]])
     file = open_parquet(shard)
     sampled.right += sum(file.read(["label"])["label"].to_pylist())
     written = WrittenFile(shard.name, file.metadata.num_rows, hash_file(shard), "bank", "train")
