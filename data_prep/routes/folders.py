@@ -149,6 +149,7 @@ def finish_bank(bank: Path, data: Path, model: str, plan: SamplePlan, sampled: S
         tags=("routes",),
     )
     routes = sum(file.rows for file in sampled.files)
+    writers = sorted({file.name.removeprefix("sampled-").rpartition("-")[0] for file in sampled.files})
     provenance = Provenance(
         command="realm routes sample DATA BANK",
         parameters={"model": model, "n": plan.n, "source": plan.source, **asdict(plan.sampling)},
@@ -159,7 +160,10 @@ def finish_bank(bank: Path, data: Path, model: str, plan: SamplePlan, sampled: S
         seed=plan.seed,
         teacher={"model": model, "writer": plan.writer},
         prompt_version=prompt_version(),
-        notes=(_LICENCE_NOTE,),
+        notes=(
+            f"Writers in this bank: {', '.join(writers)}; the command above is the last one.",
+            _LICENCE_NOTE,
+        ),
     )
     finish_folder(bank, card, provenance)
 
