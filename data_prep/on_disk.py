@@ -6,6 +6,7 @@ up to `MAX_BUCKETS` buckets (2 GiB of rows); of a larger input it holds its 256t
 """
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import islice
@@ -17,6 +18,9 @@ import pyarrow as pa
 BUCKET_BYTES = 8 << 20
 MAX_BUCKETS = 256
 BATCH = 512
+SCRATCH_PREFIX = ".realm_scratch_"
+"""Temporary folders inside an output folder; what a killed command left there is removed by the next."""
+
 _BUFFERED = 8192
 _KEY_BITS = 64
 
@@ -25,6 +29,12 @@ _PLACE, _TIE = pa.field("place of the row", pa.uint64()), pa.field("tie of the r
 Row = Mapping[str, Any]
 Key = tuple[int, str]
 """Where a row stands: a number of 64 bits, evenly spread, and what decides between equal ones."""
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove what a killed command left behind."""
+    for path in folder.glob(f"{SCRATCH_PREFIX}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def key_of(uid: str) -> Key:

@@ -4,10 +4,11 @@ Serves design.md, sections Data and MRPV. A bank is a parquet file of `BANK_SCHE
 (others in it are left alone). An RL parquet with routes is read as a bank too.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -78,18 +79,18 @@ def bank_from_rl(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
             yield made | {"uid": question.uid}
 
 
+@dataclass(frozen=True)
 class Question:
-    """The parts of an RL row that routes belong to."""
+    """The parts of an RL row that routes belong to; `text` is the last user message, `messages` are all."""
 
-    def __init__(self, uid: str, text: str, gold: str, domain: str, messages: list[dict[str, Any]]) -> None:
-        self.uid = uid
-        self.text = text
-        self.gold = gold
-        self.domain = domain
-        self.messages = messages
+    uid: str
+    text: str
+    gold: str
+    domain: str
+    messages: Sequence[Mapping[str, Any]]
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> "Question":
+    def of(cls, row: Mapping[str, Any]) -> Self:
         """Read an RL row; without a `uid` in it, that is the hash of its content.
 
         Raises:

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from data_prep.on_disk import remove_scratch
 from data_prep.outputs import (
     PROVENANCE,
     Card,
@@ -44,6 +45,7 @@ def write_selected(
     """
     check_apart(out, bank, data)
     start_folder(out)
+    remove_scratch(out)
     selected = Selected()
     rows = select_rows(bank, data, options, selected, scratch=out)
     split = _SPLITS.get(data.stem, "train")
@@ -95,6 +97,7 @@ def write_harvested(
     check_apart(out, *files, *([data] if data else []))
     questions = questions_by_text(questions_of(data)) if data else {}
     start_folder(out)
+    remove_scratch(out)
     harvested = Harvested()
     rows = harvest_rows(files, questions, options, harvested, scratch=out)
     written = write_parquet(out / "sft.parquet", rows, SFT_SCHEMA, config="sft", split="train")

@@ -21,6 +21,7 @@ from data_prep.filters.exact import ExactDuplicate
 from data_prep.filters.length import TooLong
 from data_prep.filters.near_duplicates import NearDuplicate
 from data_prep.filters.rules import UnknownRule
+from data_prep.on_disk import SCRATCH_PREFIX
 from data_prep.routes.bank import Question, by_question
 from data_prep.routes.responses import Guided, Unusable, read_responses
 from data_prep.routes.stripping import strip_routes
@@ -78,7 +79,7 @@ def harvest_rows(
         scratch: where temporary files go; by default the system's place.
     """
     files = list(files)
-    with tempfile.TemporaryDirectory(dir=scratch, prefix="realm_harvest_") as name:
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=SCRATCH_PREFIX) as name:
         rows = _stripped_rows(files, questions, harvested)
         size = sum(file.stat().st_size for file in files)
         for _, same in by_question(rows, _ROW, scratch=Path(name) / "rows", size=size):

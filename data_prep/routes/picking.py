@@ -54,7 +54,7 @@ def pool_of(rows: Sequence[Mapping[str, Any]], domain: Domain, *, with_stale: bo
             left_out["no steps"] += 1
         else:
             usable.append(route)
-    usable.sort(key=lambda route: (route.steps, route.answer, route.source, route.first_error is None))
+    usable.sort(key=_content)
     wrong_answers = Counter(route.answer for route in usable if not route.label)
     canonical = {text: domain.extract(text) or normal_text(text) for text in wrong_answers}
     reached: Counter[str] = Counter()
@@ -90,6 +90,12 @@ def pick(pool: Pool, mix: Mix, rng: random.Random) -> list[Route]:
 def chars_of(route: Route) -> int:
     """The length of a route's steps, at least 1."""
     return max(1, sum(map(len, route.steps)))
+
+
+def _content(route: Route) -> tuple[Any, ...]:
+    """An order by content, in which of equal texts the one with a known first error comes first."""
+    known = (route.first_error is None, route.first_error or 0, str(route.sound))
+    return route.steps, route.answer, route.label, *known, route.source
 
 
 def _matched(routes: Sequence[Route], others: Sequence[Route]) -> Sequence[Route]:

@@ -25,7 +25,7 @@ import pyarrow as pa
 from data_prep.filters import Candidate, Filter, FilterReport, run_filters
 from data_prep.filters.length import TooLong
 from data_prep.filters.near_duplicates import NearDuplicate
-from data_prep.on_disk import RowWriter, key_at, key_of, read_rows, sort_on_disk
+from data_prep.on_disk import SCRATCH_PREFIX, RowWriter, key_at, key_of, read_rows, sort_on_disk
 from data_prep.routes.bank import Question, bank_files, by_question, open_parquet, read_bank, rows_of, size_of
 from data_prep.routes.composition import Cell, Drawer, Mix, Targets, cell_of, kind_of, mix_of, plan_sets
 from data_prep.routes.mismatched import Donors
@@ -103,7 +103,7 @@ def select_rows(
         ValueError: an input cannot be read; says where.
     """
     n_rows = open_parquet(data).metadata.num_rows
-    with tempfile.TemporaryDirectory(dir=scratch, prefix="realm_select_") as name:
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=SCRATCH_PREFIX) as name:
         work = Path(name)
         cells = _join(bank, data, options, selected, work)
         plan = plan_sets(cells, options.k, options.targets)
@@ -166,8 +166,13 @@ def _filtered(
     filters: list[Filter] = [TooLong(options.max_chars)]
     if options.similarity is not None:
         filters.append(NearDuplicate(options.similarity))
-    ordered = sorted(rows, key=lambda row: (row["answer"], row["stale"], row["steps"], row["source"]))
-    return list(run_filters(ordered, filters, report, _candidate))
+    return list(run_filters(sorted(rows, key=_content), filters, report, _candidate))
+
+
+def _content(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """An order of a question's rows by what they hold, in which those of one answer stand together."""
+    known = str((row["first_error"], row["sound"], row["label"], row["writer"]))
+    return row["answer"], row["stale"], row["steps"], row["source"], known
 
 
 def _candidate(row: Mapping[str, Any]) -> Candidate:
