@@ -22,6 +22,7 @@ _DUMP = re.compile(r"\d+\.jsonl")
 _ROUTE = re.compile(r"Route \d+")
 _STEP = re.compile(r"\d+\. ")
 _ANSWER = "Answer: "
+_MOST_LINES = 1000
 _AFTER_ROUTES = GUIDED.partition("<think>")[0]
 
 
@@ -119,7 +120,9 @@ def _from_dump(entry: Mapping[str, Any], questions: Mapping[str, Question], wher
     before = prompt.partition(ROUTES_HEAD)[0]
     starts = [0, *(match.end() for match in re.finditer(r"\n", before))]
     # The chat template has put something in front: the question starts at one of the lines, most often a late one.
-    found = next((q for start in reversed(starts) if (q := questions.get(before[start:].strip()))), None)
+    found = next(
+        (q for start in starts[: -_MOST_LINES - 1 : -1] if (q := questions.get(before[start:].strip()))), None
+    )
     if found is None:
         return Unusable("question not in the data", where, before[-200:])
     return Guided(found, shown, text, where)
