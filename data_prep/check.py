@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
+from data_prep.routes.composition import kind_of, mix_of
 from reward_fns import domains
 from reward_fns.mrpv import MAX_GUESS_RATE, measured_guess_rates, measured_right_share
 from reward_fns.routes import Route, routes_from
@@ -130,7 +131,7 @@ def _describe_routes(banks: Sequence[Sequence[Route]]) -> list[str]:
         return ["  routes: none that count"]
     sizes = sorted(len(bank) for bank in filled)
     routes = [route for bank in filled for route in bank]
-    kinds = Counter(_kind([route.label for route in bank if not route.disputed]) for bank in filled)
+    kinds = Counter(kind_of(mix_of(bank)) for bank in filled)
     disputed = sum(route.disputed for route in routes)
     lines = [
         f"  routes: {len(routes)} in {len(filled)} rows, {sizes[0]} to {sizes[-1]} each, {disputed} disputed",
@@ -147,15 +148,6 @@ def _describe_routes(banks: Sequence[Sequence[Route]]) -> list[str]:
         warning = "  <- tells right from wrong routes" if value > SURFACE_LIMIT else ""
         lines.append(f"  informedness of {name}: {value:.2f}{warning}")
     return lines
-
-
-def _kind(labels: Sequence[bool]) -> str:
-    if not labels:
-        return "none that count"
-    if len(set(labels)) == 1:
-        return "all right" if labels[0] else "all wrong"
-    right = 2 * sum(labels)
-    return "majority " + ("right" if right > len(labels) else "wrong" if right < len(labels) else "tied")
 
 
 def surface(routes: Sequence[Route]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 These are questions of GSM8K's test split: a smoke run, never a result.
 """
 
+import json
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ def test_rl_runs_on_gsm8k_with_real_routes(stack: Stack, shared_data: Path) -> N
         "trainer.save_freq=-1",
         "trainer.test_freq=-1",
         "trainer.val_before_train=false",
+        f"trainer.rollout_data_dir={folder / 'rollouts'}",
     )
     stack.must(command, 1200, TENSORBOARD_DIR=str(folder / "tensorboard"))
 
@@ -61,3 +63,12 @@ def test_rl_runs_on_gsm8k_with_real_routes(stack: Stack, shared_data: Path) -> N
     assert EXPECTED - series.keys() == set()
     longest = max(series["prompt_length/max"].values)
     assert 100 < longest <= PROMPT_TOKENS, "guided prompts hold routes of real length, within the budget"
+
+    # What verl dumps of the rollouts is what `realm routes harvest` reads: every guided one is found in the data.
+    command = realm("routes", "harvest", folder / "rollouts", folder / "harvested", "--data", rows)
+    printed = stack.must(command, 300).out
+    counts = json.loads((folder / "harvested" / "provenance.json").read_text())
+    rollouts = sum(len(path.read_text().splitlines()) for path in (folder / "rollouts").glob("*.jsonl"))
+    assert counts["kept"]["rows"] + sum(counts["dropped"].values()) == rollouts == 4 * 16, printed
+    assert 0 < counts["dropped"]["unguided"] < rollouts
+    assert not {"question not in the data", "line not readable"} & set(counts["dropped"])

@@ -1,0 +1,155 @@
+"""The model's own right guided chains as SFT rows without routes: `realm routes harvest`.
+
+Serves design.md, section EAAI. Each guided response is read by the one parser and judged by its domain; from a right
+one everything that speaks of routes is stripped (`stripping` has the rules), and what is left is judged again as the
+unguided response that it now is. What passes goes through the filters of SFT rows and becomes a row with the unguided
+prompt. Its worth is to be judged against a run without it.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from data_prep.filters import Candidate, Filter, FilterReport, Refusal, run_filters
+from data_prep.filters.exact import ExactDuplicate
+from data_prep.filters.length import TooLong
+from data_prep.filters.near_duplicates import NearDuplicate
+from data_prep.filters.rules import UnknownRule
+from data_prep.on_disk import SCRATCH_PREFIX
+from data_prep.routes.bank import Question, by_question
+from data_prep.routes.responses import Guided, Unusable, read_responses
+from data_prep.routes.stripping import strip_routes
+from data_prep.schema import SFT_SCHEMA, sft_row
+from realm_ext.prompt import render_messages
+from reward_fns import domains
+from reward_fns.domains import Domain
+from reward_fns.mrpv import read_answer
+from reward_fns.response import parse_response, render_response
+
+KIND = "harvest"
+SOURCE = "student"
+
+_ROW = SFT_SCHEMA.append(pa.field("question", pa.string())).append(pa.field("domain", pa.string()))
+
+
+@dataclass(frozen=True)
+class HarvestOptions:
+    """At most `per_question` chains of a question; longer ones than `max_chars` and near duplicates are left out."""
+
+    per_question: int = 4
+    max_chars: int = 20_000
+    similarity: float = 0.9
+
+
+@dataclass
+class Harvested:
+    """What came of it; complete when the rows have been read.
+
+    `unusable` counts lines that hold no guided response, by reason. `read` counts the guided ones and why they gave no
+    chain, `filtered` the chains and why they were left out.
+    """
+
+    lines: int = 0
+    unusable: Counter[str] = field(default_factory=Counter)
+    read: FilterReport = field(default_factory=FilterReport)
+    filtered: FilterReport = field(default_factory=FilterReport)
+    sentences_removed: int = 0
+
+
+def harvest_rows(
+    files: Iterable[Path],
+    questions: Mapping[str, Question],
+    options: HarvestOptions,
+    harvested: Harvested,
+    *,
+    scratch: Path | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Rows of `SFT_SCHEMA`, question by question, in the order of `on_disk.key_of`.
+
+    Args:
+        files: as `responses.response_files` finds them.
+        questions: see `responses.questions_by_text`; held in memory, unlike the responses.
+        harvested: filled while the rows are read.
+        scratch: where temporary files go; by default the system's place.
+    """
+    files = list(files)
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=SCRATCH_PREFIX) as name:
+        rows = _stripped_rows(files, questions, harvested)
+        size = sum(file.stat().st_size for file in files)
+        for _, same in by_question(rows, _ROW, scratch=Path(name) / "rows", size=size):
+            domain = domains.get(same[0]["domain"])
+            passed = list(run_filters(same, _filters(domain, options), harvested.filtered, _candidate))
+            surplus = len(passed) - options.per_question
+            if surplus > 0:
+                harvested.filtered.dropped[f"more than {options.per_question} chains of a question"] += (
+                    surplus
+                )
+            for row in islice(passed, options.per_question):
+                yield {column: row[column] for column in SFT_SCHEMA.names}
+
+
+def harvest_one(guided: Guided) -> tuple[dict[str, Any], int] | Refusal:
+    """A guided response as a row (with `question` and `domain` beside the columns of SFT) and the sentences it lost."""
+    question = guided.question
+    domain = domains.get(question.domain)
+    response = parse_response(guided.text, len(guided.shown))
+    answer, why = read_answer(response, domain, guided.shown)
+    if answer is None:
+        return Refusal("no readable answer", f"{why.name if why else ''}: {guided.text[-300:]}")
+    if not domain.equivalent(answer, question.gold):
+        return Refusal("wrong answer", f"{answer} for {question.gold}")
+    if response.problems:
+        return Refusal("grammar not kept", ", ".join(response.problems))
+    if not response.think:
+        return Refusal("no reasoning", guided.text[-300:])
+    stripped = strip_routes(response.think, question.text, guided.shown)
+    if stripped.refused:
+        return Refusal(stripped.refused, stripped.evidence)
+    text = render_response(stripped.text, (), answer)
+    again = parse_response(text, 0)
+    read, _ = read_answer(again, domain)
+    if again.problems or read is None or not domain.equivalent(read, question.gold):
+        return Refusal("not right once stripped", text[-300:])
+    prompt = render_messages(question.messages, ())
+    row = sft_row(prompt, text, source=SOURCE, kind=KIND, uid=question.uid)
+    return row | {"question": question.text, "domain": question.domain}, stripped.removed
+
+
+def _stripped_rows(
+    files: Iterable[Path], questions: Mapping[str, Question], harvested: Harvested
+) -> Iterator[dict[str, Any]]:
+    for file in files:
+        for found in read_responses(file, questions):
+            harvested.lines += 1
+            if isinstance(found, Unusable):
+                harvested.unusable[found.reason] += 1
+                continue
+            number = harvested.read.seen
+            harvested.read.seen += 1
+            made = harvest_one(found)
+            if isinstance(made, Refusal):
+                question = found.question
+                candidate = Candidate(question.uid, question.text, found.text, f"{SOURCE} {found.where}")
+                harvested.read.count(number, made, candidate)
+            else:
+                harvested.sentences_removed += made[1]
+                yield made[0]
+
+
+def _filters(domain: Domain, options: HarvestOptions) -> list[Filter]:
+    return [
+        UnknownRule([rule.id for rule in domain.rules]),
+        TooLong(options.max_chars),
+        ExactDuplicate(),
+        NearDuplicate(options.similarity),
+    ]
+
+
+def _candidate(row: Mapping[str, Any]) -> Candidate:
+    return Candidate(row["uid"], row["question"], row["messages"][-1]["content"], row["source"])
