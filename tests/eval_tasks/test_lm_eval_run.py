@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+from data_prep.gsm8k import convert_solutions
 
 from data_prep.demo_model import DemoSize, build_demo_model, save_demo_model
-from data_prep.gsm8k import convert_solutions
 from eval_tasks.bundled import read_rows
 from eval_tasks.link import SOURCE, find_target, task_files
 from realm_ext.prompt import render_messages

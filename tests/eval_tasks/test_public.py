@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from data_prep.gsm8k import convert_questions, convert_solutions
+
 from data_prep.outputs import write_parquet
 from data_prep.schema import RL_SCHEMA, content_uid, rl_row
 from eval_tasks import prepared

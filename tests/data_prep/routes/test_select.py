@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from data_prep.gsm8k import convert_solutions
 
 from data_prep import on_disk
 from data_prep.check import check_file
-from data_prep.gsm8k import convert_solutions
 from data_prep.routes.composition import Targets, kind_of, mix_of
 from data_prep.routes.picking import chars_of, pick, pool_of
 from data_prep.routes.select import Selected, SelectOptions, select_rows
