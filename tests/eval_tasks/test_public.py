@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from data_prep.gsm8k import convert_questions, convert_solutions
 
 from data_prep.outputs import write_parquet
 from data_prep.schema import RL_SCHEMA, content_uid, rl_row
+from data_prep.sources import SOURCES
+from data_prep.sources.convert import Options, convert
 from eval_tasks import prepared
 from eval_tasks.prepared import MAX_ROUTES, read_parquet
 from eval_tasks.public import SETS, read_set
@@ -202,7 +203,9 @@ def test_what_cannot_be_used_is_said(tmp_path: Path) -> None:
 
 def test_gsm8k_is_data_preparation_s(shared_data: Path, tmp_path: Path) -> None:
     raw = read_set("gsm8k", str(shared_data), False)
-    convert_questions(shared_data / "gsm8k" / "test.jsonl", tmp_path / "gsm8k", "test")
+    convert(
+        SOURCES["gsm8k"], str(shared_data / "gsm8k" / "test.jsonl"), tmp_path / "gsm8k", Options(split="test")
+    )
     converted = read_set("gsm8k", str(tmp_path), False)
     assert len(raw) == len(converted) == 1_319
     assert [(doc["uid"], prompt(doc)) for doc in raw] == [(doc["uid"], prompt(doc)) for doc in converted]
@@ -215,6 +218,10 @@ def test_bbh_golds_are_all_read(shared_data: Path) -> None:
 
 
 def test_model_solutions_guide_gsm8k(shared_data: Path, tmp_path: Path) -> None:
-    convert_solutions(shared_data / "gsm8k" / "example_model_solutions.jsonl", tmp_path / "gsm8k")
+    convert(
+        SOURCES["gsm8k-routes"],
+        str(shared_data / "gsm8k" / "example_model_solutions.jsonl"),
+        tmp_path / "gsm8k",
+    )
     docs = read_set("gsm8k", str(tmp_path), True)
     assert len(docs) >= 690 and all(2 <= len(doc["routes"]) <= 4 for doc in docs[:50])

@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from data_prep.gsm8k import convert_solutions
 
 from data_prep import on_disk
 from data_prep.check import check_file
@@ -15,6 +14,8 @@ from data_prep.routes.composition import Targets, kind_of, mix_of
 from data_prep.routes.picking import chars_of, pick, pool_of
 from data_prep.routes.select import Selected, SelectOptions, select_rows
 from data_prep.schema import RL_SCHEMA, bank_row
+from data_prep.sources import SOURCES
+from data_prep.sources.convert import convert
 from reward_fns.domains import get
 from reward_fns.routes import Route, routes_from
 from tests.data_prep.routes.banks import bank_rows, question_of, rl_rows, write_bank, write_rl
@@ -221,7 +222,11 @@ def test_a_row_that_cannot_be_read_is_named(inputs: tuple[Path, Path], tmp_path:
 
 def test_real_solutions_of_gsm8k(shared_data: Path, tmp_path: Path) -> None:
     """Four models' solutions of 700 questions: labels hold, no text twice, and what cannot be reached is said."""
-    convert_solutions(shared_data / "gsm8k" / "example_model_solutions.jsonl", tmp_path / "gsm8k")
+    convert(
+        SOURCES["gsm8k-routes"],
+        str(shared_data / "gsm8k" / "example_model_solutions.jsonl"),
+        tmp_path / "gsm8k",
+    )
     source = tmp_path / "gsm8k" / "routes.parquet"
     rows, selected = run(source, source, k=3)
     assert len(rows) == 700 and selected.unmatched == 0
