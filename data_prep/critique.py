@@ -2,11 +2,11 @@
 
 Serves design.md, section Guided CoT distillation, step 5 (question + routes -> critique, verdicts, answer). A verdict
 alone asks a small model to read a route, compare and judge within one token. Here each step of that stands in the text
-and can be looked up: the route's conclusion is copied, the own one stands beside it, then whether they are the same,
-and where the route first goes wrong:
+and can be looked up: the route's answer is copied after the words that stand before it in the prompt, the own one is put
+beside it, then whether they are the same, and where the route first goes wrong:
 
-    Route 1: Exact / Exact: same
-    Route 2: Irrelevant / Exact: differs, (Price gap) price: 4
+    Answer 1: Exact / Exact: same
+    Answer 2: Irrelevant / Exact: differs, (Price gap) price: 4
 
 Nothing here knows a domain: the flagship's program teacher and `realm distill` write the same lines.
 """
@@ -40,7 +40,7 @@ def render_critique(
         )
     places = wheres or [""] * len(claims)
     return "\n".join(
-        f"Route {number}: {claim} / {own}: {_finding(verdict, where)}"
+        f"Answer {number}: {claim} / {own}: {_finding(verdict, where)}"
         for number, (claim, verdict, where) in enumerate(zip(claims, verdicts, places, strict=True), start=1)
     )
 

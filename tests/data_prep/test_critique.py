@@ -10,15 +10,15 @@ RIGHT, WRONG = Verdict(True), Verdict(False)
 
 def test_one_line_a_route() -> None:
     text = render_critique(["5", "6", "7"], [RIGHT, Verdict(False, 2), WRONG], "5", ["", "sum", ""])
-    assert text == "Route 1: 5 / 5: same\nRoute 2: 6 / 5: differs, sum: 3\nRoute 3: 7 / 5: differs"
+    assert text == "Answer 1: 5 / 5: same\nAnswer 2: 6 / 5: differs, sum: 3\nAnswer 3: 7 / 5: differs"
 
 
 def test_the_place_alone_where_its_subject_is_not_known() -> None:
-    assert render_critique(["6"], [Verdict(False, 0)], "5") == "Route 1: 6 / 5: differs at 1"
+    assert render_critique(["6"], [Verdict(False, 0)], "5") == "Answer 1: 6 / 5: differs at 1"
 
 
 def test_a_right_answer_in_other_words_is_the_same() -> None:
-    assert render_critique(["1/2"], [RIGHT], "0.5") == "Route 1: 1/2 / 0.5: same"
+    assert render_critique(["1/2"], [RIGHT], "0.5") == "Answer 1: 1/2 / 0.5: same"
 
 
 def test_no_route_no_text() -> None:
