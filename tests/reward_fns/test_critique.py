@@ -2,8 +2,8 @@
 
 import pytest
 
-from data_prep.critique import render_critique
-from reward_fns.response import Verdict
+from reward_fns.critique import render_critique, without_critique
+from reward_fns.response import Verdict, render_response
 
 RIGHT, WRONG = Verdict(True), Verdict(False)
 
@@ -29,3 +29,18 @@ def test_no_route_no_text() -> None:
 def test_lists_of_other_lengths_are_refused(verdicts: list[Verdict], wheres: list[str]) -> None:
     with pytest.raises(ValueError, match="one claim, one verdict and one place a route"):
         render_critique(["5", "6"], verdicts, "5", wheres)
+
+
+def test_taken_out_again() -> None:
+    chain = "1. add: 2 + 3: 5\n2. so 5"
+    lines = render_critique(["5", "6"], [RIGHT, Verdict(False, 1)], "5", ["", "(Carry) so"])
+    for verdicts in ([], [RIGHT, Verdict(False, 1)]):
+        with_it = render_response(f"{chain}\n{lines}", verdicts, "5")
+        assert without_critique(with_it) == render_response(chain, verdicts, "5")
+    assert without_critique(f"{lines}\n{chain}").strip() == chain
+    assert without_critique("Answer 1: we shall see") == "Answer 1: we shall see"
+
+
+def test_taken_out_in_linear_time() -> None:
+    text = "\nAnswer 1: " + "a: " * 200_000
+    assert without_critique(text) == text
