@@ -30,9 +30,9 @@ TAGS = ("<think>", "</think>", "<verdicts>", "</verdicts>", "<answer>", "</answe
 # Sentences that stand in every prompt are one token each: the demo's compute goes into what differs. So is what marks
 # a place (the head of a route, the number of a step): looking something up there is then one step of attention.
 FIXED_PHRASES = (
-    *(UNGUIDED.strip("\n"), GUIDED.strip("\n"), "\n\nRoutes to judge:", "\nAnswer:"),
+    *(UNGUIDED.strip("\n"), GUIDED.strip("\n"), "\n\nRoutes to judge:"),
     *("user", "assistant"),
-    *(f"\nRoute {number}" for number in range(1, 5)),
+    *(f"\n{head} {number}{end}" for head, end in (("Route", ""), ("Answer", ":")) for number in range(1, 5)),
     *(f"\n{number}." for number in range(1, 10)),
     *(f"\n{number}:" for number in range(1, 5)),
     *(f" {number}" for number in range(1, 10)),

@@ -19,6 +19,7 @@ from verl.workers.utils.padding import response_from_nested
 
 from realm_ext.prompt import render_messages
 from realm_ext.rollout_metrics import Rollout
+from reward_fns.critique import without_critique
 
 MOST = 32
 PARTITION = "realm_carry_over"
@@ -44,8 +45,8 @@ def choose(rollouts: Sequence[Rollout | None], multiple: int) -> list[int]:
 
 
 def without_verdicts(response: str) -> str:
-    """A guided response as an unguided one would be written."""
-    return _VERDICTS.sub("", response)
+    """A guided response as an unguided one would be written: nothing that judges a route is left."""
+    return without_critique(_VERDICTS.sub("", response))
 
 
 def unguided_fields(

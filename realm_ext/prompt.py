@@ -39,7 +39,7 @@ def render_routes(
         if n_steps < len(route.steps):
             lines.append(CUT)
         elif show_answers:
-            lines.append(f"Answer: {route.answer}")
+            lines.append(f"Answer {number}: {route.answer}")
     return "\n\nRoutes to judge:\n" + "\n".join(lines) + "\n"
 
 

@@ -105,6 +105,7 @@ class Analysis:
         control: the arm that `arm` must beat besides.
         targets: smallest differences in points, unguided and guided.
         accuracy: unguided dev accuracy to which rollouts are counted.
+        saving: how many times fewer of them than plain GRPO from the same start.
         samples: bootstrap samples.
     """
 
@@ -113,6 +114,7 @@ class Analysis:
     control: str
     targets: Mapping[str, float]
     accuracy: float
+    saving: float
     samples: int
 
 

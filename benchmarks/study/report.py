@@ -159,7 +159,6 @@ def _slice_table(results: Results) -> str:
 
 def _cost_table(results: Results) -> str:
     target = results.study.analysis.accuracy
-    a_step = results.study.rl.questions * results.study.rl.rollouts
     lines = [
         f"| arm | rollouts | tokens, prompts included | rollouts to {target:.0%} unguided on dev |",
         "|---|---|---|---|",
@@ -168,7 +167,7 @@ def _cost_table(results: Results) -> str:
         trained = [row for row in rows.values() if row.rollouts]
         if not trained:
             continue
-        reached = [rollouts_to(target, [(int(p[0]), p[1]) for p in row.curve], a_step) for row in trained]
+        reached = _rollouts_to_target(results, name)
         there = [value for value in reached if value is not None]
         to_target = f"{fmean(there):,.0f} ({len(there)} of {len(trained)} seeds)" if there else "not reached"
         rollouts = fmean(row.rollouts for row in trained)
@@ -178,18 +177,77 @@ def _cost_table(results: Results) -> str:
 
 
 def _targets(results: Results) -> str:
-    best = comparator(results)
-    found = differences(results)
-    lines = []
-    for regime, points in results.study.analysis.targets.items():
-        e = found.get((best or "", regime))
-        if e is None:
-            continue
-        met = e.mean * 100 >= points and e.interval.low > 0
+    analysis, found, best = results.study.analysis, differences(results), comparator(results)
+    lines = [
+        _verdict(f"{regime}, over {best}", e.mean * 100, points, e.interval.low > 0)
+        for regime, points in analysis.targets.items()
+        if (e := found.get((best or "", regime)))
+    ]
+    lines += [
+        _verdict(f"{regime}, over {name}", e.mean * 100, 0.0, e.interval.low > 0)
+        for name, regime in ((analysis.control, "unguided"), ("vote", "guided"))
+        if (e := found.get((name, regime)))
+    ]
+    for says, value, target in (
+        ("unguided accuracy on dev, last step minus end of the fade", _after_the_fade(results), -1.0),
+        ("arithmetic, minus sft", _forgetting(results), -1.0),
+    ):
+        if value is not None:
+            lines.append(_verdict(says, value * 100, target, True))
+    if (saving := _saving(results)) is not None:
         lines.append(
-            f"- {regime}: {_points(e.mean)} points over {best}, target +{points}: {'met' if met else 'missed'}."
+            f"- rollouts of grpo_sft over {analysis.arm}'s to {analysis.accuracy:.0%}: {saving:.2f}, "
+            f"target {analysis.saving}: {'met' if saving >= analysis.saving else 'missed'}."
         )
     return "Targets:\n\n" + "\n".join(lines) if lines else ""
+
+
+def _verdict(says: str, points: float, target: float, is_clear: bool) -> str:
+    met = points >= target and is_clear
+    return f"- {says}: {points:+.1f} points, target {target:+.1f}: {'met' if met else 'missed'}."
+
+
+def _after_the_fade(results: Results) -> float | None:
+    """Dev accuracy, unguided: the last validation minus the first one without routes, mean over seeds."""
+    rl = results.study.rl
+    changes = [
+        row.curve[-1][1] - after[0]
+        for row in results.rows.get(results.study.analysis.arm, {}).values()
+        if (after := [value for step, value, _ in row.curve if step >= rl.fade_steps])
+    ]
+    return fmean(changes) if changes else None
+
+
+def _forgetting(results: Results) -> float | None:
+    """Arithmetic of the claimed arm minus that of the SFT start, mean over the seeds that both have."""
+    ours, start = results.rows.get(results.study.analysis.arm, {}), results.rows.get("sft", {})
+    changes = [
+        after - before
+        for seed in ours.keys() & start.keys()
+        if (after := ours[seed].arithmetic) is not None and (before := start[seed].arithmetic) is not None
+    ]
+    return fmean(changes) if changes else None
+
+
+def _saving(results: Results) -> float | None:
+    """Rollouts to the set accuracy, plain GRPO's over the claimed arm's; None where a seed of either never gets there."""
+    means = []
+    for name in ("grpo_sft", results.study.analysis.arm):
+        reached = _rollouts_to_target(results, name)
+        if not reached or None in reached:
+            return None
+        means.append(fmean(value for value in reached if value is not None))
+    return means[0] / means[1] if means[1] else None
+
+
+def _rollouts_to_target(results: Results, name: str) -> list[float | None]:
+    study = results.study
+    a_step = study.rl.questions * study.rl.rollouts
+    return [
+        rollouts_to(study.analysis.accuracy, [(int(p[0]), p[1]) for p in row.curve], a_step)
+        for row in results.rows.get(name, {}).values()
+        if row.rollouts
+    ]
 
 
 def _mean(results: Results, name: str, regime: str) -> str:

@@ -36,7 +36,9 @@ def base_rows(
 
     def make(index: int, item: Item) -> dict[str, Any]:
         rng = rng_of("base", seed, split, index)
-        n_routes = rng.randint(1, max_routes) if rng.random() < guided_share else 0
+        n_routes = 0
+        if rng.random() < guided_share:  # as in contrast rows: any number, all most often
+            n_routes = rng.choice((max_routes, rng.randint(1, max_routes)))
         # Who judges routes has made every check, as in contrast rows.
         own = _chain(item, rng, is_brief=not n_routes and rng.random() < 0.2)
         judged = [_judged(item, own, rng) for _ in range(n_routes)]

@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from data_prep.critique import render_critique
 from data_prep.schema import content_uid, rl_row, sft_row
 from data_prep.search_relevance.expert import cited_rules, right_route, with_names
 from data_prep.search_relevance.generator import RULE_SHARES, Item, combination, make_item
 from data_prep.search_relevance.route_sets import compose_routes
 from realm_ext.prompt import render_messages, render_rules
+from reward_fns.critique import render_critique
 from reward_fns.domains.search_relevance import DOMAIN
 from reward_fns.domains.search_relevance.engine import decide
 from reward_fns.domains.search_relevance.question import parse_question
@@ -195,22 +195,24 @@ def _distilled(item: Item, options: DistilOptions, seed: int, split: str, index:
 def chain_row(
     item: Item, chain: Route, routes: Sequence[Route], verdicts: Sequence[Verdict], before: str = ""
 ) -> dict[str, Any]:
-    """A chain, and the critique of the routes shown, as an SFT row in the prompt and grammar of RL and evaluation.
+    """A chain, and the critique of the routes shown, as an SFT row in the prompt and grammar of RL and evaluation."""
+    return sft_row(
+        render_messages([{"role": "user", "content": before + item.question}], routes),
+        render_response(thinking(chain, routes, verdicts), verdicts, chain.answer),
+        source=chain.source,
+        kind="contrast" if routes else "chain",
+        uid=content_uid(item.question, item.decision.label),
+    )
 
-    Haste does not number its steps.
-    """
+
+def thinking(chain: Route, routes: Sequence[Route], verdicts: Sequence[Verdict]) -> str:
+    """The own chain, rules by name, then the critique of the routes shown, if any; haste does not number its steps."""
     numbered = not chain.source.endswith("brief")
     lines = [f"{n}. {step}" if numbered else step for n, step in enumerate(chain.steps, start=1)]
     if routes:
         wheres = [_about(r, v) for r, v in zip(routes, verdicts, strict=True)]
         lines.append(render_critique([r.answer for r in routes], verdicts, chain.answer, wheres))
-    return sft_row(
-        render_messages([{"role": "user", "content": before + item.question}], routes),
-        render_response("\n".join(lines), verdicts, chain.answer),
-        source=chain.source,
-        kind="contrast" if routes else "chain",
-        uid=content_uid(item.question, item.decision.label),
-    )
+    return "\n".join(lines)
 
 
 def _about(route: Route, verdict: Verdict) -> str:

@@ -21,8 +21,8 @@ def test_unguided_text() -> None:
 def test_guided_text() -> None:
     assert render_messages(QUESTION, ROUTES)[-1]["content"] == (
         "2+3?\n\nRoutes to judge:\n"
-        "Route 1\n1. take 2\n2. add 3\nAnswer: 5\n"
-        "Route 2\n1. take 2\n2. add 4\nAnswer: 6\n"
+        "Route 1\n1. take 2\n2. add 3\nAnswer 1: 5\n"
+        "Route 2\n1. take 2\n2. add 4\nAnswer 2: 6\n"
         "\nReason inside <think> </think>. Inside <verdicts> </verdicts> judge each route on one line, "
         "as `1: right` or `2: wrong at 3` with its first wrong step. "
         "Then give the final answer inside <answer> </answer>."
@@ -62,8 +62,8 @@ def test_bad_messages_are_refused() -> None:
 
 def test_a_cut_route_shows_its_first_steps_and_neither_conclusion_nor_answer() -> None:
     text = render_suffix(ROUTES, shown_steps=[1, 2])
-    assert "Route 1\n1. take 2\n(cut here)\nRoute 2\n1. take 2\n2. add 4\nAnswer: 6\n" in text
-    assert "add 3" not in text and "Answer: 5" not in text
+    assert "Route 1\n1. take 2\n(cut here)\nRoute 2\n1. take 2\n2. add 4\nAnswer 2: 6\n" in text
+    assert "add 3" not in text and "Answer 1: 5" not in text
     assert text.endswith(ABOUT_CUT + GUIDED)
 
 

@@ -76,12 +76,26 @@ def test_the_section_says_targets_and_what_is_missing() -> None:
     assert "commits 01234567, machine class 2 cores" in text
     assert "Primary comparator, the best on dev: hints." in text and "| primary |" in text
     assert "| hints | 5,120 | 1,500 |" in text
-    assert "target +2.6: met" in text
+    assert "- unguided, over hints:" in text and "target +2.6: met" in text
+    assert "- unguided, over mismatched:" in text and "- guided, over vote:" in text
+    assert "end of the fade: +0.0 points, target -1.0: met" in text
+    assert "- arithmetic, minus sft: +0.0 points, target -1.0: met." in text
     assert "left out: 1." in text
     assert "Arms without a row so far: grpo_sft" in text
     worse = [row("realm", seed, 0.55) for seed in (0, 1, 2)]
     text = section(collect(STUDY, [r for r in ROWS if r.arm != "realm"] + worse))
     assert "target +2.6: missed" in text
+
+
+def test_rollouts_saved_are_stated_once_every_seed_got_there() -> None:
+    ours = [row("realm", seed, 0.7, dev_end=0.9) for seed in (0, 1)]
+    slow = [row("grpo_sft", seed, 0.6, dev_end=0.7) for seed in (0, 1)]
+    assert "rollouts of grpo_sft over realm's to 70%: 2.00, target 1.5: met" in section(
+        collect(STUDY, ours + slow)
+    )
+    never = [row("grpo_sft", seed, 0.6) for seed in (0, 1)]
+    text = section(collect(STUDY, ours + never))
+    assert "rollouts of grpo_sft" not in text and "| not reached |" in text
 
 
 def test_no_rows_is_said() -> None:

@@ -108,7 +108,7 @@ def test_distilled_rows_follow_from_the_question() -> None:
         assert parsed.think is not None and parsed.think.startswith("1. ") != hasty
         assert not (hasty and shown), "who judges routes makes every check"
         rule = next(r.name for r in DOMAIN.rules if r.id == decision.rule)
-        own = parsed.think.partition("\nRoute 1: ")[0]
+        own = parsed.think.partition("\nAnswer 1: ")[0]
         assert own.endswith(f"so {decision.label} ({rule})")
         assert (own != parsed.think) == (shown > 0)
         assert (row["kind"] == "contrast") == (shown > 0)
@@ -126,7 +126,7 @@ def test_contrast_rows_show_any_number_of_routes_and_judge_them_truly() -> None:
     for row in rows:
         prompt = question_of(row)
         label = decide(*parse_question(prompt)).label
-        answers = re.findall(r"^Answer: (.*)$", prompt, re.MULTILINE)
+        answers = re.findall(r"^Answer \d: (.*)$", prompt, re.MULTILINE)
         verdicts = parse_response(row["messages"][1]["content"], len(answers)).verdicts
         assert [v is not None and v.right for v in verdicts] == [answer == label for answer in answers]
 
@@ -142,7 +142,7 @@ def test_the_critique_says_what_the_prompt_shows_and_the_verdicts_follow_from_it
         parsed = parse_response(response, shown)
         blocks = re.split(r"^Route \d\n", prompt.partition("Routes to judge:\n")[2], flags=re.MULTILINE)[1:]
         lines = re.findall(
-            r"^Route (\d): (\w+) / (\w+): (same|differs,(?: \([\w ]+\))? (\w+): (\d))(?: </think>)?$",
+            r"^Answer (\d): (\w+) / (\w+): (same|differs,(?: \([\w ]+\))? (\w+): (\d))(?: </think>)?$",
             response,
             re.MULTILINE,
         )
@@ -150,7 +150,7 @@ def test_the_critique_says_what_the_prompt_shows_and_the_verdicts_follow_from_it
         for number, (line, block, verdict) in enumerate(
             zip(lines, blocks, parsed.verdicts, strict=True), start=1
         ):
-            answer = re.search(r"^Answer: (.*)$", block, re.MULTILINE)
+            answer = re.search(r"^Answer \d: (.*)$", block, re.MULTILINE)
             assert verdict is not None and answer is not None
             assert line[:3] == (str(number), answer[1], parsed.answer)
             assert verdict.right == (line[3] == "same") == (answer[1] == parsed.answer)

@@ -1,19 +1,27 @@
-"""The critique of a contrast row: one line a route that leads from what was concluded to the verdict.
+"""The critique in a guided response's thinking: one line a route that leads from its answer to the verdict.
 
-Serves design.md, section Guided CoT distillation, step 5 (question + routes -> critique, verdicts, answer). A verdict
+Serves design.md, sections MRPV and Guided CoT distillation, step 5 (question + routes -> critique, verdicts, answer). A verdict
 alone asks a small model to read a route, compare and judge within one token. Here each step of that stands in the text
-and can be looked up: the route's conclusion is copied, the own one stands beside it, then whether they are the same,
-and where the route first goes wrong:
+and can be looked up: the route's answer is copied after the words that stand before it in the prompt, the own one is put
+beside it, then whether they are the same, and where the route first goes wrong:
 
-    Route 1: Exact / Exact: same
-    Route 2: Irrelevant / Exact: differs, (Price gap) price: 4
+    Answer 1: Exact / Exact: same
+    Answer 2: Irrelevant / Exact: differs, (Price gap) price: 4
 
-Nothing here knows a domain: the flagship's program teacher and `realm distill` write the same lines.
+Nothing here knows a domain: whoever writes contrast rows writes these lines. No reward reads them. Where a guided
+response is to stand without routes (harvest, carry-over), `without_critique` takes them out again.
 """
 
+from __future__ import annotations
+
+import re
 from collections.abc import Sequence
 
 from reward_fns.response import Verdict
+
+_LINE = re.compile(
+    r"(?:^|\n)Answer [0-9]{1,4}: [^\n]{0,400}: (?:same|differs[^\n<]{0,200})(?=\n| </think>|\Z)"
+)
 
 
 def render_critique(
@@ -40,9 +48,14 @@ def render_critique(
         )
     places = wheres or [""] * len(claims)
     return "\n".join(
-        f"Route {number}: {claim} / {own}: {_finding(verdict, where)}"
+        f"Answer {number}: {claim} / {own}: {_finding(verdict, where)}"
         for number, (claim, verdict, where) in enumerate(zip(claims, verdicts, places, strict=True), start=1)
     )
+
+
+def without_critique(text: str) -> str:
+    """A response or its thinking without the lines that judge a route; linear in the text's length."""
+    return _LINE.sub("", text)
 
 
 def _finding(verdict: Verdict, where: str) -> str:
