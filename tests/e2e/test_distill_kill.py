@@ -118,7 +118,7 @@ def test_ten_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert killed == undisturbed and {"sft.parquet", "bank.parquet", "provenance.json"} < killed.keys()
     with capsys.disabled():
         print(
-            f"\n{KILLS} SIGKILLs: {replies} requests, {tries} tries, {repeats} replies served again, "
+            f"\n{KILLS} SIGKILLs: {replies} requests, {tries} tries, {repeats} replies made again, "
             f"{in_flight} tries in flight at the kills; {len(killed)} files, the same bytes"
         )
 
