@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 import yaml
 
+from data_prep.distill.experts import ENTRY_POINT_GROUP as EXPERT_GROUP
 from realm_ext.cli import COMMAND_GROUP, find_commands, load_command
 from realm_ext.config import read_config
 from realm_ext.schedule import KINDS
@@ -248,7 +249,7 @@ def test_config_options_exist() -> None:
     )
     for parameter in spans(_OPTION):
         option = str(parameter.values[0])
-        if option in (COMMAND_GROUP, ENTRY_POINT_GROUP):
+        if option in (COMMAND_GROUP, ENTRY_POINT_GROUP, EXPERT_GROUP):
             continue
         node = config
         for key in option.split("."):

@@ -211,6 +211,8 @@ def distill(
             _tell_estimate(job, estimating.by_tokenizer(local) if local else estimating.by_bytes())
             return
         stop = asyncio.run(_run(job, out))
+    except asyncio.CancelledError:
+        _exit("ended at once; run the same command again to go on", EXIT_CODES[Ending.INTERRUPTED])
     except (ValueError, ImportError, OSError) as error:
         _exit(str(error), 1)
     if stop is not None:

@@ -104,6 +104,8 @@ class OpenAITeacher:
             raise TryAgain(
                 "connection broke off" if broke_off else "cannot connect", billed=broke_off
             ) from error
+        except self._openai.OpenAIError as error:
+            raise TryAgain(f"the client failed with {type(error).__name__}", billed=True) from error
         return read_body(raw.text)
 
     async def close(self) -> None:

@@ -110,6 +110,6 @@ class Prompts:
         seed = (
             None
             if self._seed is None
-            else int(hash_text(f"{self._seed}", kind, uid, f"{attempt}")[:8], 16) >> 1
+            else int(hash_text(f"{self._seed}", kind, question, f"{attempt}")[:8], 16) >> 1
         )
         return Request(kind, uid, question, attempt, (("user", content),), seed)

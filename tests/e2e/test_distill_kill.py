@@ -118,9 +118,30 @@ def test_ten_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert killed == undisturbed and {"sft.parquet", "bank.parquet", "provenance.json"} < killed.keys()
     with capsys.disabled():
         print(
-            f"\n{KILLS} SIGKILLs: {replies} requests, {tries} tries, {repeats} replies served again, "
+            f"\n{KILLS} SIGKILLs: {replies} requests, {tries} tries, {repeats} replies made again, "
             f"{in_flight} tries in flight at the kills; {len(killed)} files, the same bytes"
         )
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
+    item = make_item(12, "kill", 0)
+    (tmp_path / "q.jsonl").write_text(json.dumps({"question": item.question, "gold": item.decision.label}))
+    with serving(numbered, seconds=20.0) as server:
+        process = start(tmp_path, "out", server.url)
+        deadline = time.monotonic() + 120
+        while not asked(server):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        while "waiting for what is in flight" not in (tmp_path / "out.log").read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=15) == 130
+        said = (tmp_path / "out.log").read_text()
+        assert "ended at once" in said and "Traceback" not in said
+        with Store(tmp_path / "out.store", read_only=True) as store:
+            assert store.in_flight == 1 and store.unsettled > 0
 
 
 def test_one_ctrl_c_keeps_what_is_in_flight(tmp_path: Path) -> None:

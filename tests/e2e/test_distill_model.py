@@ -102,7 +102,8 @@ def endpoint(stack: Stack, teacher: Path) -> Iterator[str]:
     stack.end(process)
 
 
-def distill(stack: Stack, data: Path, out: str, *options: object) -> Path:
+def distill(stack: Stack, data: Path, out: str, *options: object) -> tuple[Path, str]:
+    """The folder, and what the command printed."""
     folder = stack.folder / out
     common = (
         "--domain",
@@ -119,7 +120,7 @@ def distill(stack: Stack, data: Path, out: str, *options: object) -> Path:
     # Not `stack.must`: that ends every process of the folder, and the endpoint is one.
     process = stack.start(realm("distill", data / "train.parquet", folder, *common, *options), **CPU)
     assert process.wait(300) == 0, stack.tail(process)
-    return folder
+    return folder, stack.printed(process)
 
 
 def check(folder: Path, kind: str) -> dict[str, Any]:
@@ -141,18 +142,32 @@ def check(folder: Path, kind: str) -> dict[str, Any]:
 
 def test_over_http(stack: Stack, data: Path, endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--teacher", "openai", "--model", "demo", "--base-url", endpoint, "--concurrency", 8)
-    provenance = check(distill(stack, data, "http", *options), "openai")
-    again = distill(stack, data, "http_again", *options, "--store", stack.folder / "http.store")
+    folder, _ = distill(stack, data, "http", *options)
+    provenance = check(folder, "openai")
+    again, _ = distill(stack, data, "http_again", *options, "--store", stack.folder / "http.store")
     for path in again.iterdir():
-        assert path.read_bytes() == (stack.folder / "http" / path.name).read_bytes()
+        assert path.read_bytes() == (folder / path.name).read_bytes()
     with capsys.disabled():
         print(f"\nover HTTP: {provenance['teacher']['replies']} replies, {provenance['kept']}")
 
 
 def test_in_the_engine(stack: Stack, data: Path, teacher: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--teacher", "vllm", "--model", teacher, "--engine-args", json.dumps(CPU_ENGINE))
-    provenance = check(distill(stack, data, "engine", *options), "vllm")
+    _, told = distill(stack, data, "engine", *options, "--dry-run")
+    folder, _ = distill(stack, data, "engine", *options)
+    provenance = check(folder, "vllm")
     assert provenance["teacher"]["model"].startswith("local:")
+    bill = {name: rest for name, *rest in (line.split("\t") for line in told.splitlines())}
+    assert bill["note"] and f"the tokenizer in {teacher.name}" in told
+    for name, number in (
+        ("requests", "replies"),
+        ("prompt tokens", "prompt_tokens"),
+        ("completion tokens", "completion_tokens"),
+    ):
+        least, most = map(int, bill[name])
+        assert provenance["teacher"][number] <= most and (
+            least <= provenance["teacher"][number] or name[0] == "c"
+        )
     with capsys.disabled():
         print(f"\nin the engine: {provenance['teacher']['replies']} replies, {provenance['kept']}")
 

@@ -1,7 +1,8 @@
 """An OpenAI-compatible endpoint on the loopback that misbehaves on purpose, and counts what it is asked.
 
 For the tests of `realm distill`. What it says depends on the request alone; how it fails on the request and on how often
-that was asked before. `asked` counts tries, `served` good replies that were written out whole, by content of the request.
+that was asked before. `asked` counts tries, `served` good replies, whether or not someone was still
+there to take them (a bill counts those too), by content of the request.
 """
 
 import hashlib
@@ -140,10 +141,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, data[: len(data) // 2], length=len(data))
             self.close_connection = True
             return
-        self._send(200, data)
         if fault in (OK, NO_USAGE, SLOW):
             with self.server.lock:
                 self.server.served[key] += 1
+        self._send(200, data)
 
     def _send(
         self, status: int, text: str, headers: Mapping[str, str] | None = None, length: int | None = None

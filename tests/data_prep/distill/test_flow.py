@@ -163,6 +163,7 @@ def test_the_version_changes_with_the_rules() -> None:
 def test_seeds_differ_between_attempts_and_can_be_left_out() -> None:
     seeds = [Prompts(SEARCH, 0).chain("u", "q", attempt).seed for attempt in range(20)]
     assert len(set(seeds)) == 20 and all(seed is not None and 0 <= seed < 2**31 for seed in seeds)
+    assert seeds[0] == Prompts(SEARCH, 0).chain("another gold answer", "q", 0).seed
     assert Prompts(SEARCH, None).chain("u", "q", 0).seed is None
 
 
