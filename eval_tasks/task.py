@@ -4,7 +4,7 @@ Serves design.md, section Layout (`eval_tasks`). lm-eval's own class does all th
 that YAML cannot say:
 
 * Which metrics there are follows from the documents (routes, labels, a long tail), see `eval_tasks.scoring`.
-* With `repeats` above 1 each response is a request of its own. lm-eval's `repeats` sends the same request again, and
+* In a sampled task, one whose file says `repeats`, each response is a request of its own. lm-eval's `repeats` sends the same request again, and
   its default filter keeps the first answer; a server that takes a seed, which lm-eval fixes, answers all of them alike.
   Here the i-th request of a question to a server carries the seed plus i; `hf` and `vllm` draw from one running
   generator, and take no seed of their own.
@@ -39,13 +39,15 @@ class ReaderTask(ConfigurableTask):
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config={key: value for key, value in config.items() if key != "class"})
         metadata = self.config.metadata or {}
-        self.repeats = int(metadata.get("repeats", self.config.repeats))
+        self.is_sampled = (
+            self.config.repeats > 1
+        )  # as the task's file says: the option is for sampled tasks alone
+        self.repeats = int(metadata.get("repeats", self.config.repeats)) if self.is_sampled else 1
         if self.repeats < 1:
             raise ValueError(f"repeats is {self.repeats}; ask for at least one response to a question")
         self.set_config("repeats", self.repeats)
-        names = self.process_results(
-            self.eval_docs[0], [""] * self.repeats
-        )  # any response shows which there are
+        # Any response shows which metrics there are.
+        names = self.process_results(self.eval_docs[0], [""] * self.repeats)
         self._metric_fn_list = dict.fromkeys(names)
         self._aggregation_list = {name: _aggregation(name) for name in names}
         self._higher_is_better = {name: _is_higher_better(name) for name in names}
@@ -53,7 +55,7 @@ class ReaderTask(ConfigurableTask):
     def construct_requests(self, doc: Mapping[str, Any], ctx: str, **kwargs: Any) -> list[Instance]:
         """One request for each response wanted; lm-eval hands `process_results` their answers in this order."""
         name, doc_id, _ = kwargs.pop("metadata")
-        seeded = self.repeats > 1 and self._is_served(kwargs.get("chat_template"))
+        seeded = self.is_sampled and self._is_served(kwargs.get("chat_template"))
         requests = []
         for number in range(self.repeats):
             request = super().construct_requests(doc, ctx, metadata=(name, doc_id, 1), **kwargs)
@@ -67,7 +69,7 @@ class ReaderTask(ConfigurableTask):
         """The metrics of a document from its responses; only lm-eval's own mark under `--predict_only`."""
         if "bypass" in self._metric_fn_list:
             return {"bypass": None}
-        return score(doc, results[0]) if self.repeats == 1 else score_samples(doc, results)
+        return score_samples(doc, results) if self.is_sampled else score(doc, results[0])
 
     def _is_served(self, chat_template: Callable[..., Any] | None) -> bool:
         """Whether the model is behind a server: its address stands in the model's arguments, or its class says so."""

@@ -111,6 +111,14 @@ def test_samples_of_one_question_reach_one_document() -> None:
     assert len(model.asked) == 30 and not any("seed" in kwargs for kwargs in model.asked)
 
 
+def test_the_number_of_repeats_is_for_sampled_tasks_alone() -> None:
+    model = Scripted()
+    row = evaluate(model, "realm_law", {"repeats": 5})["results"]["realm_law"]
+    assert row["acc,none"] == 1.0 and len(model.asked) == 6
+    row = evaluate(Scripted(), "realm_law_sampled", {"repeats": 1})["results"]["realm_law_sampled"]
+    assert row["mean@k,none"] == row["pass@k,none"] == 1.0
+
+
 def test_repeats_below_one_are_refused() -> None:
     with pytest.raises(ValueError, match="repeats is 0"):
         evaluate(Scripted(), "realm_law_sampled", {"repeats": 0})
