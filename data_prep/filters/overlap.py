@@ -67,7 +67,8 @@ class SetSummary:
     Attributes:
         documents: how many were given.
         distinct: how many different ones, as words.
-        empty: documents without a word, which cannot be checked.
+        short: documents below the floor, found only where a training text equals them.
+        empty: documents without a word of their own, which cannot be checked.
         ignored: n-grams left out as common within the set.
         self_overlap: share of distinct documents that share an n-gram with another one, common ones left out.
         templated: only whole documents count.
@@ -75,6 +76,7 @@ class SetSummary:
 
     documents: int
     distinct: int
+    short: int
     empty: int
     ignored: int
     self_overlap: float
@@ -162,12 +164,17 @@ class OverlapIndex:
             windows = self._windows(hashes, grams.n)
             left: np.ndarray = np.asarray(np.searchsorted(grams.hashes, windows, "left"))
             hits = np.flatnonzero(grams.hashes[np.minimum(left, len(grams.hashes) - 1)] == windows)
+            seen: dict[
+                int, int
+            ] = {}  # for each document the end of its last span, so that none is walked twice
             for start in hits.tolist():
                 entry = int(left[start])
                 while entry < len(grams.hashes) and grams.hashes[entry] == windows[start]:
-                    overlap = self._verify(words, start, grams, entry)
-                    if overlap is not None:
-                        _keep(found, overlap)
+                    if seen.get(int(grams.documents[entry]), 0) < start + grams.n:
+                        end, overlap = self._verify(words, start, grams, entry)
+                        seen[int(grams.documents[entry])] = end
+                        if overlap is not None:
+                            _keep(found, overlap)
                     entry += 1
         order = list(self.sets)
         return sorted(found.values(), key=lambda o: (order.index(o.dataset), o.document))
@@ -202,6 +209,7 @@ class OverlapIndex:
         self.sets[name] = SetSummary(
             documents=len(texts),
             distinct=len(first),
+            short=len(first) - len(searched),
             empty=sum(not body for body, _, _ in bodies),
             ignored=int(np.sum(counts > limit)),
             self_overlap=self_overlap,
@@ -218,7 +226,8 @@ class OverlapIndex:
             identity = len(self._documents)
             self._documents.append(document)
             if number in hashes_of:
-                row, kept, telling = hashes_of[number], *_chosen(frequency_of[number], limit, templated)
+                row = hashes_of[number]
+                kept, telling = _chosen(row, frequency_of[number], limit, templated)
             else:  # shorter than n: one gram, the whole of it
                 row, kept, telling = self._windows(self._prefixes(body), len(body)), _ONE, _ONE == 0
             columns: tuple[np.ndarray, ...] = (
@@ -244,12 +253,12 @@ class OverlapIndex:
         """[words - n + 1] hashes of all windows of n words; the same for equal words wherever they stand."""
         return (prefixes[n:] - prefixes[:-n]) * self._powers[0][: len(prefixes) - n]
 
-    def _verify(self, words: list[str], start: int, grams: _Grams, entry: int) -> Overlap | None:
-        """The longest span around a hit, if the words agree and the span counts."""
+    def _verify(self, words: list[str], start: int, grams: _Grams, entry: int) -> tuple[int, Overlap | None]:
+        """Where the longest span around a hit ends, and the overlap, if the words agree and the span counts."""
         document, position = self._documents[grams.documents[entry]], int(grams.positions[entry])
         body = document.text.split(" ")
         if words[start : start + grams.n] != body[position : position + grams.n]:
-            return None  # two texts, one hash
+            return start, None  # two texts, one hash
         left, right = 0, grams.n
         while left < min(start, position) and words[start - left - 1] == body[position - left - 1]:
             left += 1
@@ -268,9 +277,9 @@ class OverlapIndex:
                 document.after, words, start + right
             )
         if not whole and (document.templated or not grams.telling[entry]):
-            return None
+            return start + right, None
         span = " ".join(words[start - left : start + right][:SPAN_WORDS])
-        return Overlap(document.dataset, document.number, whole, length, span)
+        return start + right, Overlap(document.dataset, document.number, whole, length, span)
 
 
 class OverlapFilter:
@@ -323,13 +332,17 @@ def _document_frequency(hashes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.nd
     return values, counts
 
 
-def _chosen(frequency: np.ndarray, limit: int, templated: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Which n-grams of a document are kept, by their document frequency, and which of these are evidence alone.
+def _chosen(
+    row: np.ndarray, frequency: np.ndarray, limit: int, templated: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which of a document's n-grams are kept, each once, and which of these are evidence alone.
 
-    The rarest stays whatever its frequency: by it the whole document is found.
+    The rarest stays whatever its document frequency: by it the whole document is found.
     """
     telling: np.ndarray = (frequency <= limit) & (not templated)
-    kept: np.ndarray = np.union1d(np.flatnonzero(telling), np.argmin(frequency))
+    once: np.ndarray = np.zeros(len(row), bool)
+    once[np.unique(row, return_index=True)[1]] = True
+    kept: np.ndarray = np.union1d(np.flatnonzero(telling & once), np.argmin(frequency))
     return kept, telling[kept]
 
 

@@ -20,7 +20,7 @@ FRAME = 0.75
 def draw_all(found: Comparison, baselines: Baselines) -> dict[str, bytes]:
     """PNG by file name; figures without data are left out."""
     figures: dict[str, Figure | None] = {}
-    with matplotlib.rc_context(LIGHT.settings()):
+    with matplotlib.rc_context(LIGHT.settings() | {"text.parse_math": False}):  # names may hold a $
         figures["accuracy.png"] = plot_scores(found, baselines, LIGHT)
         figures["gap.png"] = plot_gaps(found, LIGHT)
         for task, after, before in dict.fromkeys((d.task, d.after, d.before) for d in found.part_differences):
@@ -34,8 +34,9 @@ def draw_all(found: Comparison, baselines: Baselines) -> dict[str, bytes]:
 def plot_scores(found: Comparison, baselines: Baselines, theme: Theme) -> Figure | None:
     """The main metric of every run with its 95% interval, task by task; baselines as grey lines."""
     panels = [
-        (task, [s for s in found.scores if s.task == task and (s.metric, s.filter) == main])
-        for task, main in found.main.items()
+        (task, [s for s in found.scores if s.task == task and (s.metric, s.filter) == found.main[task]])
+        for task in (*found.groups, *found.versions)
+        if task in found.main
     ]
     panels = [
         (task, scores)
@@ -48,6 +49,7 @@ def plot_scores(found: Comparison, baselines: Baselines, theme: Theme) -> Figure
     figure, grid = new_figure(
         ROW * sum(heights) + FRAME * len(panels),
         nrows=len(panels),
+        sharex=True,
         squeeze=False,
         height_ratios=[h + 1 for h in heights],
     )
@@ -67,6 +69,7 @@ def plot_scores(found: Comparison, baselines: Baselines, theme: Theme) -> Figure
                 color=theme.quiet,
                 fontsize=6.5,
                 va="center",
+                bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 0.5},
             )
         axes.set_yticks(range(len(scores)), [score.run for score in scores])
         axes.set(ylim=(len(scores) - 0.4, -1.2), title=f"{task}: {name_of(found.main[task])}")

@@ -83,6 +83,7 @@ def test_short_documents_are_searched_as_a_whole_and_tiny_ones_must_equal_the_te
     assert tiny is not None and tiny.document == 1
     assert index.find("2 - 3 = ?") is None
     assert index.find("what of 2 + 3 = ? and so on") is None
+    assert (index.sets["short"].distinct, index.sets["short"].short) == (3, 1)
 
 
 def test_what_all_documents_share_at_their_ends_is_no_overlap() -> None:
@@ -145,6 +146,12 @@ def test_a_very_long_text_is_searched(index: OverlapIndex) -> None:
     rng = random.Random(9)
     text = " ".join(rng.choices(WORDS, k=200_000)) + " " + sentence(11)
     assert [(o.dataset, o.document) for o in index.find_all(text)] == [("one", 11)]
+
+
+def test_a_text_of_one_word_over_and_over_is_no_trap() -> None:
+    index = OverlapIndex({"set": ["ha " * 60, sentence(1)]})
+    found = index.find_all("ha " * 200_000)
+    assert [(o.document, o.whole, o.words) for o in found] == [(0, True, 60)]
 
 
 def test_the_filter_names_set_and_span(index: OverlapIndex) -> None:
