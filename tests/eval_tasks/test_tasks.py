@@ -11,6 +11,7 @@ import yaml
 
 from data_prep.schema import rl_row
 from eval_tasks.link import SOURCE, task_files
+from realm_ext.paths import Folder, find_folder
 from realm_ext.prompt import render_messages
 from reward_fns import compute_score
 from reward_fns.response import Verdict, render_response
@@ -71,7 +72,7 @@ def with_errors(names: set[str]) -> set[str]:
 
 def test_every_file_makes_a_task_or_group() -> None:
     """lm-eval skips a YAML that it cannot read without a word."""
-    manager = lm_tasks.TaskManager(include_path=SOURCE, include_defaults=False)
+    manager = lm_tasks.TaskManager(include_path=find_folder(Folder.EVAL_TASKS), include_defaults=False)
     assert manager.all_tasks == sorted(NAMES)
     assert len(task_files()) == len(NAMES)
 
