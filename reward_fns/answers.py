@@ -100,6 +100,8 @@ def _cached(prediction: str, gold: str) -> tuple[Match, str]:
 
 def _symbolic(prediction: str, gold: str) -> tuple[Match, str]:
     one, other = (_for_math_verify(clean(text)) for text in (prediction, gold))
+    if one == other:
+        return Match.SAME, "text"
     try:
         return same_by_math_verify(one, other), "symbolic"
     except Unavailable as error:
@@ -107,12 +109,14 @@ def _symbolic(prediction: str, gold: str) -> tuple[Match, str]:
 
 
 def _for_math_verify(text: str) -> str:
-    """Without unit; ranges as unions of intervals; what it misreads in other words: `i` in sums, `\\sin x \\cdot 2`."""
+    """Without unit; ranges as unions of intervals; what it misreads in other words: sums over `i`, `\\sin x \\cdot 2`."""
     found = read_range(text)
     if found is not None and found.sure:
         return str(found)
-    if _SUM_OVER_I.search(text):
-        text = renamed(text, "i", "k")
+    indexes = set(_SUM_OVER.findall(text))
+    if len(indexes) == 1 and "k" not in text:
+        text = renamed(text, indexes.pop(), "k")
+    text = _BRACED.sub(r"\1\2", text)
     return _BARE_ARGUMENT.sub(r"\1(\2)", _without_unit(text)[0])
 
 
@@ -122,7 +126,7 @@ def compare(prediction: str, gold: str, depth: int = 0) -> tuple[Match, str]:
         return Match.DIFFERENT, "empty"
     if _bare(prediction) == _bare(gold):
         return Match.SAME, "text"
-    if "=" in prediction or "=" in gold:
+    if any(sign in text for text in (prediction, gold) for sign in ("=", "\\in")):
         prediction, gold = without_names(prediction, gold)
     if (
         depth == 0
@@ -175,7 +179,8 @@ _BARE_ARGUMENT = re.compile(
     rf"(\\(?:{'|'.join(sorted(FUNCTIONS))})(?![A-Za-z])(?: ?\^ ?(?:\{{[^{{}}]*\}}|[0-9]))?) ?"
     rf"((?:[0-9.]|[A-Za-z]|\\(?:pi|{'|'.join(sorted(GREEK))})(?![A-Za-z]))+)(?= ?(?:\\cdot|\\times|\*))"
 )
-_SUM_OVER_I = re.compile(r"\\(?:sum|prod) ?_ ?\{ ?i ?=")
+_SUM_OVER = re.compile(r"\\(?:sum|prod) ?_ ?\{ ?([a-z]) ?=")
+_BRACED = re.compile(r"([_^]) ?\{ ?([0-9A-Za-z]) ?\}(?! ?[0-9])")
 _BASED = re.compile(r"\(?([0-9A-Fa-f]+)\)? ?_ ?\{? ?\(?([0-9]+)\)? ?\}?")
 _ARITHMETIC = re.compile(r"(?:[-+*/()0-9., ]|\\(?:cdot|times|div)(?![A-Za-z]))*")
 _SUMMED = re.compile(r"[+*]|\\(?:cdot|times)|[0-9)}] ?-")
@@ -268,7 +273,7 @@ def _compare_parts(prediction: str, gold: str, depth: int) -> Match:
             if _is_finite(single) or single in ("\\infty", "-\\infty"):
                 return Match.DIFFERENT
             return Match.UNSURE if _SET_LIKE.search(single) else Match.AMBIGUOUS
-    one, other = read_structure(prediction), read_structure(gold)
+    one, other = (None if read_number(text) else read_structure(text) for text in (prediction, gold))
     if one is not None and other is not None:
         return _compare_structures(one, other, depth)
     if len(sides(prediction)) > 1 or len(sides(gold)) > 1:
