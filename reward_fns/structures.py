@@ -57,7 +57,8 @@ def read_structure(text: str) -> Structure | None:
 
 def split_condition(text: str) -> tuple[str, str]:
     """The answer and the condition that follows it, as in `2^k for k \\ge 0`; that a letter is whole goes without saying."""
-    match = _CONDITION.fullmatch(text)
+    may_have = "\\begin" not in text and (" " in text or "\\in" in text)
+    match = _CONDITION.fullmatch(text) if may_have else None
     if match is None:
         return text, ""
     condition = match[2].removesuffix(")") if match[2].count("(") < match[2].count(")") else match[2]
