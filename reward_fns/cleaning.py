@@ -30,6 +30,14 @@ _BASES = {
     "ten": "10", "eleven": "11", "twelve": "12", "sixteen": "16",
 }  # fmt: skip
 
+
+def _fraction(match: re.Match[str]) -> str:
+    """`0.1\\overline{6}` as the fraction it is."""
+    whole, tail, repeated = match.groups()
+    top = int((whole + tail) or "0") * (10 ** len(repeated) - 1) + int(repeated)
+    return f"\\frac{{{top}}}{{{10 ** len(tail) * (10 ** len(repeated) - 1)}}}"
+
+
 _FIRST = tuple(
     (trigger, re.compile(pattern), into)
     for trigger, pattern, into in (
@@ -117,6 +125,7 @@ _SECOND = tuple(
             r"(\.[0-9]{0,20}?)(?:([0-9])\2{2,40}|([0-9]{2})\3{2,20}|([0-9]{3,12})\4{1,9})\.\.\.$",
             r"\1\\overline{\2\3\4}",
         ),
+        ("\\overline", r"([0-9]*)\.([0-9]*)\\overline ?\{ ?([0-9]+) ?\}", _fraction),
         (" ", r"(?<![0-9.,])[0-9]{1,3}(?: [0-9]{3}){2,}(?![0-9])", lambda match: match[0].replace(" ", ",")),
     )
 )

@@ -18,7 +18,7 @@ _SUBSCRIPT = r"(?:_(?:[0-9A-Za-z]|\{ ?[0-9A-Za-z]+ ?\}))?"
 _VARIABLE = re.compile(rf"{_LETTER}(?P<subscript>{_SUBSCRIPT})")
 _FUNCTION_OF = re.compile(rf"(?P<function>{_LETTER}{_SUBSCRIPT}) ?\( ?(?P<letter>[A-Za-z]) ?\)")
 _NAME = re.compile(
-    rf"{_LETTER}{_SUBSCRIPT}'{{0,2}}(?: ?\( ?[0-9A-Za-z] ?\))?"  # x, a_n, f(x), f'(2)
+    rf"{_LETTER}{_SUBSCRIPT}(?:'{{0,2}}| ?\^ ?\{{ ?-1 ?\}})(?: ?\( ?[0-9A-Za-z] ?\))?"  # x, a_n, f(x), f'(2)
     r"|(?!.*\b(?:not|never|no|wrong|incorrect)\b)(?:[A-Za-z][a-z]{3,}(?: [a-z]+){0,4}|[A-Z][a-z]{2,})"  # Area, sum of roots
     r"|[A-Z]{2,4}|\[[A-Z]{3,}\]|\|[A-Z]{2}\|"  # AB, [ABC], |AB|
     r"|(?:m ?)?\\angle ?(?:[A-Z]{1,3}|\{ ?[A-Z]{1,3} ?\})"
@@ -26,6 +26,7 @@ _NAME = re.compile(
     r"|[a-w](?: ?\+ ?[a-w]){1,4}"  # m + n, as AIME asks for; x + y = 5 is a line
 )
 _NAMED_TUPLE = re.compile(rf"\( ?({_LETTER}(?: ?, ?{_LETTER})+) ?\) ?(?:=|\\in(?![A-Za-z])) ?(?=[(\\])")
+_MEMBER = re.compile(rf"{_LETTER} ?\\in(?![A-Za-z]) ?(?=\\\{{[^|<>=]*\\\}}\Z)")
 _ALTERNATIVE = re.compile(r" or |\\(?:lor|vee)(?![A-Za-z])")
 _AND = re.compile(r",? and ")
 _TOKEN = re.compile(r"\\?[A-Za-z]{3,}|\\[A-Za-z]+|[A-Za-z]")
@@ -105,6 +106,8 @@ def _values_of_names(text: str) -> str:
 
     Tuples are in the alphabetical order of the names, which is the order that questions ask for.
     """
+    if member := _MEMBER.match(text):
+        return text[member.end() :]
     if text.count("=") < 2 and "(" not in text:
         return text
     if named := _NAMED_TUPLE.search(text):
@@ -158,7 +161,7 @@ def _in_one_letter(prediction: str, gold: str) -> tuple[str, str]:
 def _same_function(name: str | None, other: str | None) -> bool:
     """`y = x + 1` and `f(x) = x + 1`."""
     return "y" in (name, other) and any(
-        name and re.fullmatch(r"[fgh] ?\( ?x ?\)", name) for name in (name, other)
+        name and re.fullmatch(r"[fgh](?:\^\{-1\})? ?\( ?x ?\)", name) for name in (name, other)
     )
 
 

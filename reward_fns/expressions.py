@@ -24,11 +24,9 @@ MAX_DEPTH = 24
 MAX_DIGITS = 400
 
 _TOKEN = re.compile(
-    r"(?P<repeating>[0-9]*\.[0-9]*\\(?:overline|bar) ?\{ ?[0-9]+ ?\})"
-    r"|(?P<number>[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+    r"(?P<number>[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
     r"|(?P<command>\\[A-Za-z]+)|(?P<word>[A-Za-z]+)|(?P<sign>\*\*|[-+*/^_(){}\[\]|!])|(?P<blank> +)"
 )
-_REPEATING = re.compile(r"([0-9]*)\.([0-9]*)\\(?:overline|bar) ?\{ ?([0-9]+) ?\}")
 
 FUNCTIONS = frozenset(
     re.findall(r"\w+", "sin cos tan cot sec csc ln log lg exp arcsin arccos arctan sinh cosh tanh")
@@ -195,8 +193,6 @@ class _Parser:
         kind, text = self._tokens[self._at]
         if kind == "number":
             return self._number()
-        if kind == "repeating":
-            return exact.number(_repeating(self._take()))
         if kind == "letter":
             return self._letter()
         if kind == "command":
@@ -361,12 +357,3 @@ def _decimal(text: str) -> int | Fraction:
     if text.isdigit():
         return int(text)
     return Fraction(text.replace(",", "").removesuffix("."))
-
-
-def _repeating(text: str) -> Fraction:
-    """`0.1\\overline{6}` is 1/6."""
-    match = _REPEATING.fullmatch(text)
-    if match is None or len(text) > MAX_DIGITS:
-        raise TooHardError("digits")
-    head, tail = int((match[1] + match[2]) or "0"), match[3]
-    return (head + Fraction(int(tail), 10 ** len(tail) - 1)) / 10 ** len(match[2])

@@ -69,6 +69,7 @@ _NUMBER = re.compile(
 _UNIT = re.compile(
     r" ?(?:(?P<symbol>[$€£¥₹°])|/? ?(?P<words>[A-Za-z]+(?:[ /-][A-Za-z]+){0,4})(?: ?\^ ?\{?[23]\}?)?)"
 )
+_UNIT_BEHIND = re.compile(r"(.*(?:[0-9})]|\\pi))( [A-Za-z][A-Za-z /]{1,40}(?: ?\^ ?\{?[23]\}?)?)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def read_number(text: str) -> Number | None:
     scale, unit = tail
     if match["currency"]:
         unit = unit_of_currency(match["currency"], unit)
-    value = magnitude * 10**scale
+    value = magnitude * 10**scale if scale else magnitude
     return Number(-value if "-" in (match["sign"], match["sign2"]) else value, bool(match["percent"]), unit)
 
 
@@ -116,13 +117,16 @@ def _magnitude(match: re.Match[str]) -> Fraction | None:
     power = group["power1"] or group["power2"] or group["exponent"] or "0"
     if base is None or abs(int(power)) > MAX_DIGITS:
         return None
-    return base * Fraction(10) ** int(power)
+    return base * Fraction(10) ** int(power) if power != "0" else base
 
 
 def _decimal(text: str | None) -> Fraction | None:
     if text is None or len(text) > MAX_DIGITS:
         return None
-    return Fraction(text.replace(",", "").replace(" ", "").removesuffix("."))
+    whole, _, tail = text.replace(",", "").replace(" ", "").partition(".")
+    if not tail:
+        return Fraction(int(whole))
+    return Fraction(int(whole + tail), 10 ** len(tail))
 
 
 def read_unit(rest: str) -> tuple[int, str] | None:
@@ -145,6 +149,15 @@ def read_unit(rest: str) -> tuple[int, str] | None:
         return None
     power = rest.rstrip()[match.end("words") :].strip(" ^{}")
     return scale, _unit_name(" ".join(words).replace("/", " per ").split(), power)
+
+
+def without_unit(text: str) -> tuple[str, str]:
+    """A formula and its unit, under the unit policy of numbers: `5\\sqrt{2} cm`, `$2\\pi`."""
+    currency = text[0] if text[:1] in CURRENCIES else ""
+    body, unit = text[len(currency) :].lstrip(), ""
+    if (match := _UNIT_BEHIND.fullmatch(body)) and (read := read_unit(match[2])) and read[0] == 0:
+        body, unit = match[1], read[1]
+    return body, unit_of_currency(currency, unit) if currency else unit
 
 
 def unit_of_currency(symbol: str, unit: str) -> str:

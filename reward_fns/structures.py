@@ -21,7 +21,7 @@ _PAIRS = (
 )
 _MATRIX = re.compile(r"\\begin ?\{([pbB]?matrix)\}(.*)\\end ?\{\1\}")
 _PLUS_MINUS = re.compile(r"\\(?:pm|mp)(?![A-Za-z])")
-_AND = re.compile(r",? (?:and|or) ")
+_JOINED = re.compile(r",? and |(?<=[)\]}]),? or (?=[(\[\\])")
 _CASES = re.compile(r"\\begin ?\{cases\}(.*)\\end ?\{cases\}")
 _CONDITION = re.compile(
     r"(.+?)(?:,? (?:for|where|with|if|when) (?:all |any |every |some |each )?| ?, ?(?=[A-Za-z] ?\\in)| ?\((?=[A-Za-z] ?\\in))(.+)"
@@ -50,14 +50,15 @@ def read_structure(text: str) -> Structure | None:
                 return Structure(kind, with_both_signs(parts) if kind == "set" else tuple(parts))
     if ":" in text and all(terms := [part.strip() for part in text.split(":")]):
         return Structure(":", tuple(terms))
-    parts = split_list(_AND.sub(", ", text))
+    parts = split_list(_JOINED.sub(", ", text))
     members = with_both_signs(parts or [])
     return Structure("list", members) if len(members) > 1 else None
 
 
 def split_condition(text: str) -> tuple[str, str]:
     """The answer and the condition that follows it, as in `2^k for k \\ge 0`; that a letter is whole goes without saying."""
-    match = _CONDITION.fullmatch(text)
+    may_have = "\\begin" not in text and (" " in text or "\\in" in text)
+    match = _CONDITION.fullmatch(text) if may_have else None
     if match is None:
         return text, ""
     condition = match[2].removesuffix(")") if match[2].count("(") < match[2].count(")") else match[2]

@@ -30,6 +30,8 @@ _SAID = re.compile(
     r"(?: (?:therefore|thus|then|simply|hence|indeed)\b,?)?[ \t]*:?[ \t]*\n?[ \t]*",
     re.IGNORECASE,
 )
+_WORD = re.compile("answer|option|choice", re.IGNORECASE)
+"""What `_SAID` needs: looked for first, as most texts have none."""
 _REASON = re.compile(r"(?:[ ,;]| \()+(?:because|since)\b.*", re.IGNORECASE | re.DOTALL)
 """What follows an answer and is none."""
 
@@ -85,7 +87,10 @@ def final_answer(
 
 def _forms(text: str, lines: tuple[re.Pattern[str], ...]) -> list[list[Span]]:
     """The candidates of each form that occurs, strongest form first."""
-    forms = (boxes(text), *(_marked(pattern, text) for pattern in lines), _said(text))
+    forms = [boxes(text)] if "boxed" in text else []
+    forms += [_marked(pattern, text) for pattern in lines]
+    if _WORD.search(text):
+        forms.append(_said(text))
     return [candidates for candidates in forms if candidates]
 
 
