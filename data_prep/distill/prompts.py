@@ -43,18 +43,23 @@ def prompt_version(domain: Domain) -> str:
     return f"{PROMPT_VERSION}-{hash_text(domain.name, *domain.labels, *texts, *fixed)[:12]}"
 
 
-def rules_block(rules: Sequence[Rule], names_only: bool = False) -> str:
-    """The rule book in order of precedence; `names_only`: by the names that a student sees, without ids."""
+def _rules_block(rules: Sequence[Rule]) -> str:
+    """The rule book in order of precedence, by id."""
     if not rules:
         return ""
-    lines = [
-        f"{rule.name}: {rule.text}"
-        if names_only
-        else f"[{rule.id}] {rule.name}: {rule.text} Example: {rule.example}"
-        for rule in rules
-    ]
+    lines = [f"[{rule.id}] {rule.name}: {rule.text} Example: {rule.example}" for rule in rules]
+    head = "Rules, in order of precedence (where two differ, the earlier decides):"
+    return "\n".join([head, *lines]) + "\n\n"
+
+
+def rules_for_student(rules: Sequence[Rule]) -> str:
+    """The rule book as it precedes the question in the prompts that keep it, by short names; the same everywhere."""
+    if not rules:
+        return ""
     return (
-        "Rules, in order of precedence (where two differ, the earlier decides):\n" + "\n".join(lines) + "\n\n"
+        "Rules, the first that applies decides:\n"
+        + "".join(f"{rule.name}: {rule.text}\n" for rule in rules)
+        + "\n"
     )
 
 
@@ -106,7 +111,7 @@ class Prompts:
         return f"{steps}{labels}\n{_GRAMMAR.format(verdicts=verdicts)}"
 
     def _request(self, kind: str, uid: str, question: str, attempt: int, ask: str) -> Request:
-        content = f"{rules_block(self._rules)}Question:\n{question}\n\n{ask}"
+        content = f"{_rules_block(self._rules)}Question:\n{question}\n\n{ask}"
         seed = (
             None
             if self._seed is None

@@ -14,7 +14,7 @@ from typing import Any
 from data_prep.distill.chains import Drop, numbered
 from data_prep.distill.contrast import Contrast
 from data_prep.distill.flow import Outcome
-from data_prep.distill.prompts import rules_block
+from data_prep.distill.prompts import rules_for_student
 from data_prep.distill.questions import Question, Reject
 from data_prep.distill.requests import Reply
 from data_prep.distill.shards import ROWS_PER_FILE, ShardedParquet
@@ -166,7 +166,7 @@ class Folder:
     ) -> dict[str, Any]:
         layout = self._layout
         keeps = random.Random(f"rules/{layout.seed}/{question.uid}").random() < layout.keep_rules
-        before = rules_block(layout.domain.rules, names_only=True) if keeps else ""
+        before = rules_for_student(layout.domain.rules) if keeps else ""
         prompt = [{"role": "user", "content": before + question.text}]
         if contrast is None:
             response = render_response(numbered(taken.steps), [], taken.answer)

@@ -52,7 +52,7 @@ def expert_says(prompt: str, draw: int) -> tuple[str, str]:
     steps, answer = list(route.steps), route.answer
     verdicts = ""
     if "Routes to judge" in prompt:
-        answers = [line[8:] for line in prompt.splitlines() if line.startswith("Answer: ")]
+        answers = [line.partition(": ")[2] for line in prompt.splitlines() if line.startswith("Answer")]
         right = [given == answer if draw % 5 else True for given in answers]
         lines = [f"{i}: {'right' if good else 'wrong'}" for i, good in enumerate(right, start=1)]
         verdicts = "\n".join(["<verdicts>", *lines, "</verdicts>\n"])

@@ -34,7 +34,7 @@ def judge(routes: tuple[Route, ...], verdicts: str, answer: str = "Exact") -> Ju
         return Reply(text, "stop", 1, 1)
 
     judged = asyncio.run(by_teacher(QUESTION, routes, ask, Prompts(SEARCH, 0), HOW))
-    assert "Route 1\n1. a\n2. so Exact\nAnswer: Exact" in asked[0].messages[0][1]
+    assert "Route 1\n1. a\n2. so Exact\nAnswer" in asked[0].messages[0][1]
     return judged
 
 
