@@ -26,11 +26,11 @@ TASKS = "realm_search_relevance,realm_search_relevance_guided"
 # Calibrated on SFT alone: unguided accuracy after SFT lies between 30% and 60% (docs/results.md).
 DATA_SIZES = (
     *("--n-base", "16000", "--n-sft", "8000", "--n-train", "3000", "--n-val", "150", "--routes", "3"),
-    *("--contrast-share", "0.3", "--brief-share", "0.85"),
+    *("--contrast-share", "0.75", "--brief-share", "0.9"),
 )
 # Steps of 16 rows each.
 BASE_STEPS = 900
-SFT_STEPS = 200
+SFT_STEPS = 300
 
 
 @dataclass(frozen=True)
