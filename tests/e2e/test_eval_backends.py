@@ -1,6 +1,6 @@
 """One checkpoint through lm-eval's `hf`, `vllm` and a real OpenAI-compatible server: the same figures, within noise.
 
-The model has learned the response grammar, so that there is something to agree on. Decoding is greedy; kernels differ,
+The model has read a little of the domain's text, so that its responses are not all one. Decoding is greedy; kernels differ,
 so a near tie between two tokens may fall either way, and responses need not be the same to the letter.
 """
 
@@ -61,7 +61,7 @@ def by_hf(stack: Stack, base: Path) -> dict[str, Any]:
 
 
 def assert_agree(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """Every mean within two standard errors of the difference, and nearly all responses the same."""
+    """Every mean within two standard errors of the difference, and most responses the same."""
     a, b = one["results"][TASK], other["results"][TASK]
     for metric in ("acc", "format", "malformed", "truncated", "response_chars"):
         error = math.hypot(a[f"{metric}_stderr,none"], b[f"{metric}_stderr,none"])
@@ -69,11 +69,10 @@ def assert_agree(one: dict[str, Any], other: dict[str, Any]) -> None:
     texts = [{s["doc_id"]: s["resps"][0][0].strip() for s in run["samples"][TASK]} for run in (one, other)]
     same = sum(texts[0][key] == texts[1][key] for key in texts[0])
     print(f"acc {a['acc,none']:.3f} and {b['acc,none']:.3f}, {same} of {len(texts[0])} responses the same")
-    assert len(texts[0]) == len(texts[1]) == QUESTIONS and same >= 0.9 * QUESTIONS
+    assert len(texts[0]) == len(texts[1]) == QUESTIONS and same >= 0.8 * QUESTIONS
 
 
 def test_hf_and_vllm_agree(stack: Stack, base: Path, by_hf: dict[str, Any]) -> None:
-    assert by_hf["results"][TASK]["format,none"] > 0.5
     by_vllm = evaluate(stack, "vllm", f"pretrained={base},{ENGINE}", TASK, "--batch_size", "auto")
     assert_agree(by_hf, by_vllm)
 
