@@ -30,7 +30,7 @@ DATA_SIZES = (
 )
 # Steps of 16 rows each.
 BASE_STEPS = 900
-SFT_STEPS = 300
+SFT_STEPS = 220
 
 
 @dataclass(frozen=True)
