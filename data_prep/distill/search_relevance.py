@@ -6,13 +6,13 @@ Serves design.md, section Guided CoT distillation (teacher `program`).
 from collections.abc import Sequence
 from random import Random
 
-from data_prep.distill.chains import numbered
-from data_prep.search_relevance.datasets import refusal, teach
+from data_prep.search_relevance.datasets import refusal, teach, thinking
 from data_prep.search_relevance.expert import with_names
 from data_prep.search_relevance.generator import Item
 from data_prep.search_relevance.route_sets import compose_routes
 from reward_fns.domains.search_relevance.engine import decide
 from reward_fns.domains.search_relevance.question import parse_question
+from reward_fns.response import Verdict
 from reward_fns.routes import Route
 
 
@@ -37,8 +37,9 @@ class SearchRelevanceExpert:
         return compose_routes(_item(question), k, rng)
 
     def critique(self, question: str, routes: Sequence[Route]) -> str:
-        """Every check of the rule book, as in `realm prep search-relevance`: what a route differs in is then in sight."""
-        return numbered(with_names(self.chain(question)).steps)
+        """Every check of the rule book, then a line a route, as in `realm prep search-relevance`."""
+        verdicts = [Verdict(route.label, None if route.label else route.first_error) for route in routes]
+        return thinking(with_names(self.chain(question)), routes, verdicts)
 
 
 def _item(question: str) -> Item:

@@ -28,6 +28,7 @@ from data_prep.routes.stripping import strip_routes
 from data_prep.schema import SFT_SCHEMA, sft_row
 from realm_ext.prompt import render_messages
 from reward_fns import domains
+from reward_fns.critique import without_critique
 from reward_fns.domains import Domain
 from reward_fns.mrpv import read_answer
 from reward_fns.response import parse_response, render_response
@@ -108,7 +109,7 @@ def harvest_one(guided: Guided) -> tuple[dict[str, Any], int] | Refusal:
         return Refusal("grammar not kept", ", ".join(response.problems))
     if not response.think:
         return Refusal("no reasoning", guided.text[-300:])
-    stripped = strip_routes(response.think, question.text, guided.shown)
+    stripped = strip_routes(without_critique(response.think), question.text, guided.shown)
     if stripped.refused:
         return Refusal(stripped.refused, stripped.evidence)
     text = render_response(stripped.text, (), answer)

@@ -21,7 +21,7 @@ ROUTES_HEAD = "\n\nRoutes to judge:\n"
 _DUMP = re.compile(r"\d+\.jsonl")
 _ROUTE = re.compile(r"Route \d+")
 _STEP = re.compile(r"\d+\. ")
-_ANSWER = "Answer: "
+_ANSWER = re.compile(r"Answer \d+: ")
 _MOST_LINES = 1000
 _AFTER_ROUTES = GUIDED.partition("<think>")[0]
 
@@ -105,8 +105,8 @@ def shown_in(prompt: str) -> tuple[Route, ...]:
     for line in block.partition(ABOUT_CUT)[0].partition(_AFTER_ROUTES)[0].splitlines():
         if _ROUTE.fullmatch(line.strip()):
             routes.append(([], ""))
-        elif routes and line.startswith(_ANSWER):
-            routes[-1] = (routes[-1][0], line.removeprefix(_ANSWER))
+        elif routes and (answer := _ANSWER.match(line)):
+            routes[-1] = (routes[-1][0], line[answer.end() :])
         elif routes and line.strip() not in ("", CUT):
             routes[-1][0].append(_STEP.sub("", line, count=1))
     return tuple(Route(tuple(steps), answer, False, None, None, "") for steps, answer in routes)
