@@ -27,7 +27,7 @@ from reward_fns.response import parse_response
 from tests.e2e.stack import Stack, realm, sft
 
 pytestmark = pytest.mark.timeout(900)
-SFT_STEPS, TEACHER_STEPS, POSITIONS = 8, 150, 512
+SFT_STEPS, TEACHER_STEPS, POSITIONS = 8, 300, 512
 CPU_ENGINE = {"dtype": "float32", "enforce_eager": True, "max_model_len": POSITIONS}
 CPU = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
 TRAIN = """
