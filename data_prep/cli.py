@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from data_prep.contamination_sources import overlap_filters
 from data_prep.outputs import WrittenFile
 from data_prep.search_relevance.datasets import DistilOptions
 from data_prep.search_relevance.folder import Sizes, write_folder
@@ -43,6 +44,11 @@ Split = Annotated[
 ValShare = Annotated[float, typer.Option(min=0, max=1, help="Share of the questions that go to val.parquet.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="At most so many questions, drawn by their content.")]
 Seed = Annotated[int, typer.Option(help="Seed of the draws of --limit and --val-share.")]
+
+NotIn = Annotated[
+    list[str] | None,
+    typer.Option(help="Leave out questions of this evaluation set: JSONL, parquet or an lm-eval task."),
+]
 
 
 @prep.command("search-relevance")
@@ -94,6 +100,7 @@ def table(
     val_share: ValShare = 0.0,
     limit: Limit = None,
     seed: Seed = 0,
+    not_in: NotIn = None,
     licence: Annotated[str, typer.Option(help="Licence for the card, as the Hub names it.")] = "unknown",
 ) -> None:
     """Convert a table of your own: JSONL, CSV or parquet with any column names.
@@ -110,7 +117,7 @@ def table(
 
     options = Options(split, val_share, limit, seed)
     parameters = {"map": columns, "domain": domain, "licence": licence}
-    _convert(_or_exit(make), given, out, options, parameters)
+    _convert(_or_exit(make), given, out, options, parameters, not_in)
 
 
 def _add_command(source: Source) -> None:
@@ -123,8 +130,9 @@ def _add_command(source: Source) -> None:
         val_share: ValShare = 0.0,
         limit: Limit = None,
         seed: Seed = 0,
+        not_in: NotIn = None,
     ) -> None:
-        _convert(source, given, out, Options(split, val_share, limit, seed), {})
+        _convert(source, given, out, Options(split, val_share, limit, seed), {}, not_in)
 
     extra = f" --split {source.split}" if source.split not in TRAINING_SPLITS else ""
     example = f"realm prep {source.name} {source.example} data/{source.name.replace('-', '_')}{extra}"
@@ -138,9 +146,19 @@ for _source in SOURCES.values():
     _add_command(_source)
 
 
-def _convert(source: Source, given: str, out: Path, options: Options, parameters: Mapping[str, Any]) -> None:
+def _convert(
+    source: Source,
+    given: str,
+    out: Path,
+    options: Options,
+    parameters: Mapping[str, Any],
+    not_in: Sequence[str] | None,
+) -> None:
     if source.warning:
         _console.print(f"[bold yellow]{source.warning}[/]")
+    against = _or_exit(lambda: overlap_filters(not_in or ()))
+    if not_in:
+        parameters = {**parameters, "not_in": " ".join(not_in)}
     with _progress() as progress:
         task = progress.add_task("rows read", total=None)
         converted = _or_exit(
@@ -150,6 +168,7 @@ def _convert(source: Source, given: str, out: Path, options: Options, parameters
                 out,
                 options,
                 parameters=parameters,
+                filters=lambda: against,  # they remember nothing, so every pass can have the same
                 on_rows=lambda count: progress.advance(task, count),
             )
         )
@@ -162,7 +181,7 @@ def _or_exit(action: Callable[[], _Result]) -> _Result:
     """Errors that the user can cure become one line and exit code 1."""
     try:
         return action()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         _console.print(f"realm prep: {error}", style="red", markup=False, highlight=False)
         raise typer.Exit(1) from error
 

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from data_prep.contamination_sources import (
     EvaluationSets,
-    read_evaluation_file,
+    add_file,
     read_tasks,
     strings_of,
     training_files,
@@ -207,11 +207,7 @@ def contamination(
         if names:
             read_tasks(names, include_path or (), data, offline, sets)
         for given in files or ():
-            name, equals, path = ("", "", given) if Path(given).exists() else given.partition("=")
-            sets.add(
-                name if equals else Path(given).stem,
-                read_evaluation_file(Path(path or given), question_column),
-            )
+            add_file(given, question_column, sets)
         with Progress(
             SpinnerColumn(),
             TextColumn("{task.description}: {task.completed:.0f} rows"),

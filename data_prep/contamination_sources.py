@@ -17,6 +17,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_prep.filters.overlap import OverlapFilter, OverlapIndex
+
 ROWS_AT_A_TIME = 1024
 SUFFIXES = (".parquet", ".jsonl")
 QUESTION_COLUMNS = ("question", "problem", "input", "query", "prompt", "messages", "text")
@@ -141,6 +143,36 @@ def read_evaluation_file(path: Path, column: str | None) -> list[str]:
         if row is not None:
             texts.append(_question_of(row, column, f"{path}, row {number}"))
     return texts
+
+
+def add_file(given: str, column: str | None, sets: EvaluationSets) -> None:
+    """Add the questions of `FILE` or `NAME=FILE`; errors as `read_evaluation_file`."""
+    name, equals, path = ("", "", given) if Path(given).exists() else given.partition("=")
+    sets.add(name if equals else Path(given).stem, read_evaluation_file(Path(path or given), column))
+
+
+def overlap_filters(given: Sequence[str]) -> tuple[OverlapFilter, ...]:
+    """What `--not-in` asks for: one filter against evaluation sets, none where none is named.
+
+    Args:
+        given: each a JSONL or parquet file, as FILE or NAME=FILE, or the name of an lm-eval task or group.
+
+    Raises:
+        ValueError: a set that cannot be read here: a filter must not pass over one.
+        OSError, ImportError: a file, or lm-eval, is not there.
+    """
+    if not given:
+        return ()
+    sets = EvaluationSets()
+    for text in given:
+        if "=" in text or Path(text).exists() or Path(text).suffix in SUFFIXES:
+            add_file(text, None, sets)
+        else:
+            read_tasks([text], (), None, True, sets)
+    if sets.not_checked:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in sets.not_checked.items())
+        raise ValueError(f"these evaluation sets cannot be read here: {reasons}; give their files instead")
+    return (OverlapFilter(OverlapIndex(sets.texts)),)
 
 
 def _question_of(row: Mapping[str, Any], column: str | None, where: str) -> str:

@@ -102,6 +102,10 @@ class RowWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what waits, and end the file."""
         self._flush()
         self._writer.close()
 

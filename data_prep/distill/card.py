@@ -72,6 +72,7 @@ def make_provenance(
             "routes": options.routes,
             "keep_rules": options.keep_rules,
             "max_chars": options.max_chars,
+            "similarity": options.similarity,
             "seed": options.seed,
         },
         inputs=about.inputs,

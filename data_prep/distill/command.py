@@ -17,6 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from data_prep.contamination_sources import overlap_filters
 from data_prep.distill import estimate as estimating
 from data_prep.distill.card import About
 from data_prep.distill.experts import Expert, find_expert
@@ -34,6 +35,7 @@ from data_prep.distill.shards import ROWS_PER_FILE
 from data_prep.distill.store import Store
 from data_prep.distill.teachers import Teacher
 from data_prep.distill.vllm_teacher import VllmTeacher
+from data_prep.filters.exact import ExactDuplicate
 from data_prep.outputs import hash_file
 from reward_fns import domains
 from reward_fns.domains.base import Domain
@@ -115,6 +117,13 @@ def distill(
     extra_body: Annotated[str, typer.Option(help="JSON object with further fields of each request.")] = "{}",
     send_seeds: Annotated[bool, typer.Option(help="Send a seed with each request.")] = True,
     max_chars: Annotated[int, typer.Option(min=1, help="Of a chain; longer ones are dropped.")] = MAX_CHARS,
+    not_in: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave out questions of this evaluation set: JSONL, parquet or an lm-eval task."),
+    ] = None,
+    similarity: Annotated[
+        float, typer.Option(min=0.5, help="SFT rows this much alike are left out but one; above 1: none.")
+    ] = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Use only the first so many rows.")] = None,
     store: Annotated[
@@ -183,6 +192,9 @@ def distill(
             seed=seed,
             send_seeds=send_seeds,
             rows_per_file=rows_per_file,
+            filters=(ExactDuplicate(),),
+            similarity=similarity,
+            question_filters=overlap_filters(not_in or ()),
         )
         prices = Prices(Decimal(str(price_in)), Decimal(str(price_out)))
         if max_cost is not None and prices == FREE:

@@ -120,7 +120,13 @@ class Distillation:
         short = chosen.quota - chosen.found
         writer = hash_text(self._teacher.model, self.prompts.version, repr(self._parameters))[:16]
         layout = Layout(
-            options.domain, writer, options.seed, options.keep_rules, options.rows_per_file, options.filters
+            options.domain,
+            writer,
+            options.seed,
+            options.keep_rules,
+            options.rows_per_file,
+            options.filters,
+            options.similarity,
         )
         folder = Folder(out, layout, tally)
         progress.begin("writing", len(self.questions))

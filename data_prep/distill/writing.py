@@ -5,11 +5,14 @@ depends on when or in which order replies came.
 """
 
 import random
+import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from data_prep.distill.chains import Drop, numbered
 from data_prep.distill.contrast import Contrast
@@ -18,7 +21,9 @@ from data_prep.distill.prompts import rules_for_student
 from data_prep.distill.questions import Question, Reject
 from data_prep.distill.requests import Reply
 from data_prep.distill.shards import ROWS_PER_FILE, ShardedParquet
-from data_prep.filters import Candidate, Filter
+from data_prep.filters import Candidate, Filter, FilterReport
+from data_prep.filters.near_duplicates import without_near_duplicates
+from data_prep.on_disk import SCRATCH_PREFIX, RowWriter, read_rows, remove_scratch
 from data_prep.outputs import WrittenFile, start_folder
 from data_prep.schema import BANK_SCHEMA, RL_SCHEMA, SFT_SCHEMA, bank_row, rl_row, sft_row
 from realm_ext.prompt import render_messages
@@ -30,6 +35,7 @@ EXAMPLES = 20
 """Dropped replies and rows kept as examples in `rejects.jsonl`, for each reason. Refused questions are all kept."""
 GIVEN = "given"
 """Writer of routes that came with the questions."""
+_SFT_WAITING = SFT_SCHEMA.append(pa.field("question", pa.string())).append(pa.field("index", pa.int64()))
 KEPT = ("sft chain", "sft contrast", "sft rationalised", "bank right", "bank wrong", "train")
 
 
@@ -69,6 +75,8 @@ class Layout:
         keep_rules: share of SFT prompts with the rules in front of the question.
         writer: fingerprint of the teacher, for the bank.
         filters: each SFT row goes through them in order; they may remember what they let pass.
+        similarity: SFT rows that are this much alike, question and response together, are dropped but for the first;
+            above 1: none is.
     """
 
     domain: Domain
@@ -77,10 +85,14 @@ class Layout:
     keep_rules: float = 0.0
     rows_per_file: int = ROWS_PER_FILE
     filters: Sequence[Filter] = ()
+    similarity: float = 2.0
 
 
 class Folder:
-    """Takes the questions one by one, in order, and writes all files of the folder but card and provenance."""
+    """Takes the questions one by one, in order, and writes all files of the folder but card and provenance.
+
+    SFT rows wait on disk until all are there: near duplicates are found among all of them.
+    """
 
     def __init__(self, path: Path, layout: Layout, tally: Tally) -> None:
         self._layout = layout
@@ -92,6 +104,10 @@ class Folder:
         self._bank = ShardedParquet(
             path, "bank", BANK_SCHEMA, config="bank", split="train", rows_per_file=rows
         )
+        remove_scratch(path)
+        self._scratch = path / f"{SCRATCH_PREFIX}sft"
+        self._scratch.mkdir()
+        self._waiting = RowWriter(self._scratch / "waiting.arrow", _SFT_WAITING)
 
     def add(
         self,
@@ -141,25 +157,51 @@ class Folder:
 
     def close(self) -> list[WrittenFile]:
         """Put the files in their place."""
+        self._waiting.close()
+        for row in self._distinct(read_rows(self._scratch / "waiting.arrow")):
+            self._sft.add({name: row[name] for name in SFT_SCHEMA.names})
+            self._tally.kept[f"sft {row['kind']}"] += 1
+        shutil.rmtree(self._scratch)
         return [file for shards in (self._sft, self._train, self._bank) for file in shards.close()]
 
     def abandon(self) -> None:
         """Leave no half-written file behind."""
         for shards in (self._sft, self._train, self._bank):
             shards.abandon()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _distinct(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The rows without near duplicates, which are counted."""
+        if self._layout.similarity > 1:
+            yield from rows
+            return
+        report = FilterReport()
+        yield from without_near_duplicates(
+            rows,
+            _SFT_WAITING,
+            report,
+            _candidate,
+            scratch=self._scratch / "near",
+            threshold=self._layout.similarity,
+        )
+        for reason, number in report.dropped.items():
+            self._tally.dropped[f"row: {reason}"] += number
+        for example in report.examples:
+            self._tally.examples.append(
+                Reject(example["row"], f"row: {example['reason']}", example["evidence"])
+            )
 
     def _add_sft(
         self, question: Question, taken: Route, rationalised: bool, contrast: Contrast | None
     ) -> None:
         row = self._sft_row(question, taken, rationalised, contrast)
-        response = row["messages"][-1]["content"]
-        candidate = Candidate(question.uid, question.text, response, row["source"])
+        row |= {"question": question.text, "index": question.index}
+        candidate = _candidate(row)
         for filter_ in self._layout.filters:
             if (refusal := filter_.refuse(candidate)) is not None:
                 self._tally.drop("row", question.index, Drop(refusal.reason, refusal.evidence))
                 return
-        self._sft.add(row)
-        self._tally.kept[f"sft {row['kind']}"] += 1
+        self._waiting.write_one(row)
 
     def _sft_row(
         self, question: Question, taken: Route, rationalised: bool, contrast: Contrast | None
@@ -182,6 +224,10 @@ class Folder:
             kind="contrast",
             uid=question.uid,
         )
+
+
+def _candidate(row: Mapping[str, Any]) -> Candidate:
+    return Candidate(row["uid"], row["question"], row["messages"][-1]["content"], row["source"])
 
 
 def ordered(counts: Mapping[str, int], names: Sequence[str] = ()) -> dict[str, int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from data_prep.check import reason_of
-from data_prep.filters import Candidate, Filter
+from data_prep.filters import Candidate, Filter, Refusal
 from data_prep.outputs import REJECTS, replacing
 from data_prep.schema import content_uid, rl_row
 from data_prep.sources.base import TRAINING_SPLITS, Item, Ledger, Skipped, Source
@@ -94,6 +94,9 @@ class Pass:
                 uid = prover.prove(item)
             except Skipped as skipped:
                 self.dropped[f"row: {skipped}"] += 1
+            except _Filtered as filtered:
+                said, counted = f"row: {filtered}", f"row: {filtered.refusal.reason}"
+                self._refuse(record, said, _as_text(record.value), counted)
             except ValueError as error:
                 self._refuse(record, f"row: {error}", _as_text(record.value))
             else:
@@ -104,9 +107,17 @@ class Pass:
         if ledger.compared:
             self.note = f"{ledger.disagreements} of {ledger.compared} labels differ from the published ones"
 
-    def _refuse(self, place: Record | Unread, reason: str, text: str) -> None:
-        self.dropped[reason_of(reason)] += 1
+    def _refuse(self, place: Record | Unread, reason: str, text: str, counted: str | None = None) -> None:
+        self.dropped[counted or reason_of(reason)] += 1
         self.rejects.write(place.file, place.row, reason, text)
+
+
+class _Filtered(ValueError):
+    """An item that a filter refused."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(f"{refusal.reason} ({refusal.evidence!r})")
+        self.refusal = refusal
 
 
 class _Prover:
@@ -134,7 +145,7 @@ class _Prover:
         for one in self._filters:
             refusal = one.refuse(Candidate(uid, item.question, item.question, self._source.name))
             if refusal is not None:
-                raise ValueError(f"{refusal.reason} ({refusal.evidence!r})")
+                raise _Filtered(refusal)
         self._answer_of[question] = answer
         return uid
 

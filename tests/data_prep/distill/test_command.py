@@ -132,3 +132,27 @@ def test_help_has_an_example_that_runs_offline() -> None:
     assert (
         "Example, offline: realm distill data/train.parquet data/distilled --domain search_relevance" in text
     )
+
+
+def test_questions_of_an_evaluation_set_are_left_out(folder: Path) -> None:
+    first = (folder / "q.jsonl").read_text().splitlines()[0]
+    (folder / "test.jsonl").write_text(first)
+    result = distill(folder, "--teacher", "program", "--not-in", f"held_out={folder / 'test.jsonl'}")
+    assert "dropped\t1\tquestion: overlap with the evaluation set held_out" in result.stdout
+    assert f"kept\t5\t{folder / 'out' / 'sft.parquet'}" in result.stdout
+    missing = distill(folder, "--teacher", "program", "--not-in", folder / "none.jsonl", code=1)
+    assert "none.jsonl" in missing.stderr
+
+
+def test_near_duplicates_are_left_out(folder: Path) -> None:
+    row = json.loads((folder / "q.jsonl").read_text().splitlines()[0])
+    filler = "Take your time with this one, as there is no hurry at all today, and say what you think. " * 20
+    rows = [{**row, "question": f"{filler}({number})\n{row['question']}"} for number in range(2)]
+    (folder / "q.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    options = ("--teacher", "program", "--contrast-from", "none")
+    found = distill(folder, *options).stdout
+    assert (
+        "dropped\t1\trow: near duplicate" in found and f"kept\t1\t{folder / 'out' / 'sft.parquet'}" in found
+    )
+    assert not list((folder / "out").glob(".realm_scratch*"))
+    assert "near duplicate" not in distill(folder, *options, "--similarity", 1.1).stdout

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 
+from data_prep.contamination_sources import overlap_filters
 from data_prep.schema import RL_SCHEMA
 from data_prep.sources import SOURCES
 from data_prep.sources.convert import Options, convert
@@ -133,3 +135,10 @@ def test_bad_solutions_cost_the_route_and_disagreements_are_counted(tmp_path: Pa
         "route: no text under `solution`": 1,
         "row: no usable solution": 1,
     }
+
+
+def test_the_overlap_check_flags_every_test_question(shared_data: Path, tmp_path: Path) -> None:
+    against = overlap_filters([f"gsm8k_test={shared_data / 'gsm8k' / 'test.jsonl'}"])
+    solutions = str(shared_data / "gsm8k" / "example_model_solutions.jsonl")
+    with pytest.raises(ValueError, match=r"overlap with the evaluation set gsm8k_test \(700\)"):
+        convert(SOURCES["gsm8k-routes"], solutions, tmp_path, filters=lambda: against)
