@@ -80,7 +80,9 @@ class VllmEngine:
         # In this process: killing it then leaves no engine behind. Needs to be said before vLLM is imported.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-        os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # what the command found is on stdout
+        os.environ.setdefault(
+            "VLLM_LOGGING_STREAM", "ext://sys.stderr"
+        )  # what the command found is on stdout
         from realm_ext.accelerator import accelerator_present
 
         defaults: dict[str, Any] = {"seed": 0, "enable_prefix_caching": True}
