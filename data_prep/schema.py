@@ -4,18 +4,17 @@ Serves design.md, section Data. The schemas are explicit: from the rows alone, a
 row would get the type null, and such a file refuses to be read beside others.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from reward_fns.content import content_uid
 from reward_fns.routes import Route, route_to_mapping
 
 AGENT_NAME = "realm"
 REGIMES = ("guided", "unguided")
-UID_CHARS = 16
 
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 _ROUTE = pa.struct(
@@ -78,15 +77,6 @@ checkpoint hash and prompt version), by which `stale` is told: true where the st
 """
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
-
-
-def content_uid(question: str, gold: str) -> str:
-    """The content hash of a question and its gold answer: 16 hexadecimal digits of SHA-256."""
-    digest = hashlib.sha256()
-    for part in (question, gold):
-        data = part.encode("utf-8")
-        digest.update(len(data).to_bytes(8, "big") + data)
-    return digest.hexdigest()[:UID_CHARS]
 
 
 def rl_row(

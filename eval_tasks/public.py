@@ -10,7 +10,6 @@ Without the option the set comes from the Hub. Rows whose gold answer the domain
 logged.
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from eval_tasks.prepared import as_dataset, read_parquet
+from reward_fns.content import content_uid
 from reward_fns.domains import get
 
 Row = Mapping[str, Any]
@@ -120,15 +120,6 @@ def _documents(source: str, rows: Iterable[tuple[str, Row]]) -> list[dict[str, A
             f"realm_{source}: none of the rows could be used ({unread} have no readable gold answer)"
         )
     return list(docs.values())
-
-
-def content_uid(question: str, gold: str) -> str:
-    """The content hash that data preparation gives the same row."""
-    digest = hashlib.sha256()
-    for part in (question, gold):
-        data = part.encode("utf-8")
-        digest.update(len(data).to_bytes(8, "big") + data)
-    return digest.hexdigest()[:16]
 
 
 # ------------------------------ one reader a set ------------------------------

@@ -8,8 +8,9 @@ import random
 from collections.abc import Collection
 from typing import Any
 
-from data_prep.schema import content_uid, sft_row
+from data_prep.schema import sft_row
 from realm_ext.prompt import render_messages
+from reward_fns.content import content_uid
 from reward_fns.response import render_response
 
 LARGEST = 49

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from data_prep.distill.requests import CHAIN, CHECK, CONTRAST, RATIONALE, Request
 from data_prep.outputs import hash_text
-from realm_ext.prompt import GUIDED, render_routes
+from realm_ext.prompt import GUIDED, render_routes, render_rules
 from reward_fns.domains.base import Domain, Rule
 from reward_fns.routes import Route
 
@@ -54,13 +54,7 @@ def _rules_block(rules: Sequence[Rule]) -> str:
 
 def rules_for_student(rules: Sequence[Rule]) -> str:
     """The rule book as it precedes the question in the prompts that keep it, by short names; the same everywhere."""
-    if not rules:
-        return ""
-    return (
-        "Rules, the first that applies decides:\n"
-        + "".join(f"{rule.name}: {rule.text}\n" for rule in rules)
-        + "\n"
-    )
+    return render_rules(rules) + "\n" if rules else ""
 
 
 class Prompts:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_prep.schema import content_uid
+from reward_fns.content import content_uid
 from reward_fns.domains.base import Domain
 from reward_fns.match import Match
 from reward_fns.routes import Route, routes_from

@@ -14,7 +14,7 @@ from typing import Any
 from data_prep.eval_sets import finance, law, medicine
 from data_prep.eval_sets.chains import Problem, compose, make_bank
 from data_prep.outputs import replacing
-from data_prep.schema import content_uid
+from reward_fns.content import content_uid
 from reward_fns.domains import get
 from reward_fns.routes import route_to_mapping
 

@@ -19,7 +19,7 @@ class Candidate:
     """A row before it is written.
 
     Attributes:
-        uid: `data_prep.schema.content_uid` of the question.
+        uid: `reward_fns.content.content_uid` of the question.
         question: the bare question.
         text: the response or the route's steps, as it would be trained on.
         source: who wrote the text.

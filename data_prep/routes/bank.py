@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_prep.on_disk import BATCH, Row, key_of, sort_on_disk
-from data_prep.schema import BANK_SCHEMA, RL_SCHEMA, bank_row, content_uid
+from data_prep.schema import BANK_SCHEMA, RL_SCHEMA, bank_row
 from reward_fns import domains
+from reward_fns.content import content_uid
 from reward_fns.routes import routes_from
 
 UNKNOWN_WRITER = "unknown"

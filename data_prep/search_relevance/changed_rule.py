@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from data_prep.schema import content_uid
 from data_prep.search_relevance.datasets import make_rows
 from data_prep.search_relevance.generator import Item, make_item
 from data_prep.search_relevance.test_set import TEST_ROWS, TEST_SEED, TEST_SPLIT
+from reward_fns.content import content_uid
 from reward_fns.domains.search_relevance.edits import EDITS, Edit
 from reward_fns.domains.search_relevance.engine import decide
 

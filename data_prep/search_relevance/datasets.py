@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from data_prep.schema import content_uid, rl_row, sft_row
+from data_prep.schema import rl_row, sft_row
 from data_prep.search_relevance.expert import cited_rules, right_route, with_names
 from data_prep.search_relevance.generator import RULE_SHARES, Item, combination, make_item
 from data_prep.search_relevance.route_sets import compose_routes
 from realm_ext.prompt import render_messages, render_rules
+from reward_fns.content import content_uid
 from reward_fns.critique import render_critique
 from reward_fns.domains.search_relevance import DOMAIN
 from reward_fns.domains.search_relevance.engine import decide

@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from data_prep.schema import content_uid
 from data_prep.search_relevance.datasets import make_rows
 from data_prep.search_relevance.generator import LONG_TAIL, Item
 from data_prep.search_relevance.route_sets import compose_routes
+from reward_fns.content import content_uid
 from reward_fns.routes import route_to_mapping
 
 TEST_SPLIT = "test"

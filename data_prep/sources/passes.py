@@ -14,10 +14,11 @@ from typing import IO, Any, Self
 from data_prep.check import reason_of
 from data_prep.filters import Candidate, Filter, Refusal
 from data_prep.outputs import REJECTS, replacing
-from data_prep.schema import content_uid, rl_row
+from data_prep.schema import rl_row
 from data_prep.sources.base import TRAINING_SPLITS, Item, Ledger, Skipped, Source
 from data_prep.sources.reading import Record, Unread
 from reward_fns import domains
+from reward_fns.content import content_uid
 
 TELL_EVERY = 1000
 

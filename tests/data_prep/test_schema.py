@@ -3,7 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from data_prep.schema import BANK_SCHEMA, RL_SCHEMA, SFT_SCHEMA, bank_row, content_uid, rl_row, sft_row
+from data_prep.schema import BANK_SCHEMA, RL_SCHEMA, SFT_SCHEMA, bank_row, rl_row, sft_row
+from reward_fns.content import content_uid
 from reward_fns.routes import Route, routes_from
 
 ROUTE = Route(("a", "b"), "1", False, None, 1, "x")

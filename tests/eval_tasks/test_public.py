@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from data_prep.outputs import write_parquet
-from data_prep.schema import RL_SCHEMA, content_uid, rl_row
+from data_prep.schema import RL_SCHEMA, rl_row
 from data_prep.sources import SOURCES
 from data_prep.sources.convert import Options, convert
 from eval_tasks import prepared
 from eval_tasks.prepared import MAX_ROUTES, read_parquet
 from eval_tasks.public import SETS, read_set
 from eval_tasks.scoring import prompt, score
+from reward_fns.content import content_uid
 from reward_fns.routes import Route
 
 ROUTES = [Route(("2 + 3 = 5",), "5", True, True, None, "a"), Route(("2 + 3 = 6",), "6", False, False, 0, "a")]

@@ -11,9 +11,9 @@ from data_prep.distill.flow import Outcome, Plan, Work
 from data_prep.distill.prompts import PROMPT_VERSION, Prompts, prompt_version
 from data_prep.distill.questions import Question
 from data_prep.distill.requests import CHAIN, CHECK, RATIONALE, Failure, Reply, Request
-from data_prep.schema import content_uid
 from data_prep.search_relevance.generator import make_item
 from reward_fns import domains
+from reward_fns.content import content_uid
 
 SEARCH = domains.get("search_relevance")
 ITEM = make_item(1, "test", 3)

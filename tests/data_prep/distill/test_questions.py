@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_prep.distill.questions import read_questions
-from data_prep.schema import RL_SCHEMA, content_uid, rl_row
+from data_prep.schema import RL_SCHEMA, rl_row
 from reward_fns import domains
+from reward_fns.content import content_uid
 from reward_fns.routes import Route
 
 MATH = domains.get("math")

@@ -28,9 +28,10 @@ from data_prep.distill.sender import Ending, Limits, Sender
 from data_prep.distill.store import Store
 from data_prep.distill.writing import EXAMPLES
 from data_prep.filters import Candidate, Refusal
-from data_prep.schema import BANK_SCHEMA, RL_SCHEMA, SFT_SCHEMA, content_uid
+from data_prep.schema import BANK_SCHEMA, RL_SCHEMA, SFT_SCHEMA
 from data_prep.search_relevance.generator import make_item
 from reward_fns import compute_score, domains
+from reward_fns.content import content_uid
 from reward_fns.response import parse_response
 from tests.data_prep.distill.fault_server import FaultServer, often_at_first, serving
 from tests.data_prep.distill.test_limits import Stopwatch

@@ -15,7 +15,8 @@ from data_prep.routes.bank import (
     read_bank,
     size_of,
 )
-from data_prep.schema import BANK_SCHEMA, content_uid
+from data_prep.schema import BANK_SCHEMA
+from reward_fns.content import content_uid
 from reward_fns.routes import Route
 from tests.data_prep.routes.banks import bank_rows, question_of, rl_rows, write_bank, write_rl
 
