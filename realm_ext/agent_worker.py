@@ -87,7 +87,9 @@ class RealmAgentLoopWorker(_PlainWorker):
         ):
             try:
                 n_failed = await self._run_group(prompt, sampling_params, validate, partition_id)
-            except Exception:  # as verl's own worker: one bad row must not end the run, it is logged and marked
+            except (
+                Exception
+            ):  # as verl's own worker: one bad row must not end the run, it is logged and marked
                 logger.exception("Error in _run_prompt for uid=%s", uid)
                 n_failed = 1
         status = "failure" if n_failed else "finished"
