@@ -36,7 +36,7 @@ from data_prep.distill.store import Store
 from data_prep.distill.teachers import Teacher
 from data_prep.distill.vllm_teacher import VllmTeacher
 from data_prep.filters.exact import ExactDuplicate
-from data_prep.outputs import hash_file
+from data_prep.outputs import OTHER_LICENCE, hash_file
 from reward_fns import domains
 from reward_fns.domains.base import Domain
 
@@ -153,7 +153,7 @@ def distill(
     rows_per_file: Annotated[
         int, typer.Option(min=1, help="Larger files are cut into shards.")
     ] = ROWS_PER_FILE,
-    licence: Annotated[str, typer.Option(help="Licence of the data, for the card.")] = "other",
+    licence: Annotated[str, typer.Option(help="Licence for the card, as the Hub names it.")] = OTHER_LICENCE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing; say what it would cost.")] = False,
 ) -> None:
     """Distil: a teacher reasons under the domain's rules; write SFT rows without them, and a bank of routes.
