@@ -76,7 +76,7 @@ def sample(
 ) -> None:
     """Sample routes from a model or checkpoint with vLLM, and label them. A call that was killed goes on when repeated.
 
-    Example: realm routes sample data/train.parquet bank --model runs/quickstart/sft/huggingface --n 8
+    Example: realm routes sample data/train.parquet bank --model CHECKPOINT --n 8
     """
 
     def run() -> Sampled:
