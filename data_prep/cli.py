@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from data_prep.contamination_sources import overlap_filters
-from data_prep.outputs import WrittenFile
+from data_prep.outputs import OTHER_LICENCE, WrittenFile
 from data_prep.search_relevance.datasets import DistilOptions
 from data_prep.search_relevance.folder import Sizes, write_folder
 from data_prep.sources import SOURCES
@@ -101,7 +101,7 @@ def table(
     limit: Limit = None,
     seed: Seed = 0,
     not_in: NotIn = None,
-    licence: Annotated[str, typer.Option(help="Licence for the card, as the Hub names it.")] = "unknown",
+    licence: Annotated[str, typer.Option(help="Licence for the card, as the Hub names it.")] = OTHER_LICENCE,
 ) -> None:
     """Convert a table of your own: JSONL, CSV or parquet with any column names.
 

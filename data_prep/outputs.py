@@ -24,6 +24,8 @@ import yaml
 ROWS_AT_A_TIME = 1024
 PROVENANCE = "provenance.json"
 REJECTS = "rejects.jsonl"
+OTHER_LICENCE = "other"
+"""What a card states where nobody named a licence: the Hub's identifier for one that is not in its list."""
 
 
 @dataclass(frozen=True)

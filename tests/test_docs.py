@@ -286,7 +286,9 @@ def test_every_page_is_linked_from_the_readme() -> None:
 
 
 def test_every_option_schedule_and_reward_key_is_explained() -> None:
-    train = (REPOSITORY / "docs" / "train.md").read_text(encoding="utf-8")
+    train, fading = (
+        (REPOSITORY / "docs" / page).read_text(encoding="utf-8") for page in ("train.md", "fading.md")
+    )
     defaults = yaml.safe_load((REPOSITORY / "configs" / "realm_defaults.yaml").read_text())["realm"]
     options = {f"realm.{key}" for key, value in defaults.items() if not isinstance(value, dict)}
     options |= {
@@ -296,7 +298,8 @@ def test_every_option_schedule_and_reward_key_is_explained() -> None:
         for inner in value
     }
     keys = set(compute_score("realm/math", "", "1")) - {"score"}
-    assert {name for name in options | keys | set(KINDS) if f"`{name}`" not in train} == set()
+    assert {name for name in options | keys if f"`{name}`" not in train} == set()
+    assert {kind for kind in KINDS if f"`{kind}`" not in fading} == set()
 
 
 def test_every_patch_is_listed() -> None:

@@ -13,7 +13,7 @@ from data_prep.distill.options import Options
 from data_prep.distill.requests import Parameters
 from data_prep.distill.teachers import Teacher
 from data_prep.distill.writing import KEPT, Tally, ordered
-from data_prep.outputs import Card, Provenance, WrittenFile
+from data_prep.outputs import OTHER_LICENCE, Card, Provenance, WrittenFile
 
 SUMMARY = (
     "Chains of thought of a teacher that reasoned under the domain's written rules. `sft` rows leave the rules out; "
@@ -31,7 +31,7 @@ class About:
     """What is known before the run: hashes of the inputs by name, the licence of the data, prices."""
 
     inputs: Mapping[str, str]
-    licence: str = "other"
+    licence: str = OTHER_LICENCE
     prices: Prices = FREE
 
 

@@ -36,7 +36,8 @@ from data_prep.distill.store import Store
 from data_prep.distill.teachers import Teacher
 from data_prep.distill.vllm_teacher import VllmTeacher
 from data_prep.filters.exact import ExactDuplicate
-from data_prep.outputs import hash_file
+from data_prep.outputs import OTHER_LICENCE, hash_file
+from data_prep.vllm_settings import read_engine_options
 from reward_fns import domains
 from reward_fns.domains.base import Domain
 
@@ -82,7 +83,10 @@ def distill(
     api_key_env: Annotated[
         str, typer.Option(help="Environment variable that holds the API key.")
     ] = KEY_VARIABLE,
-    engine_args: Annotated[str, typer.Option(help="JSON object with arguments of vLLM's engine.")] = "{}",
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(help="A further argument of vLLM's engine as NAME=VALUE, e.g. max_model_len=4096."),
+    ] = None,
     expert: Annotated[str | None, typer.Option(help="The domain's expert as package.module:NAME.")] = None,
     attempts: Annotated[
         int, typer.Option(min=1, help="Chains asked of a question at most, until one is taken.")
@@ -153,7 +157,7 @@ def distill(
     rows_per_file: Annotated[
         int, typer.Option(min=1, help="Larger files are cut into shards.")
     ] = ROWS_PER_FILE,
-    licence: Annotated[str, typer.Option(help="Licence of the data, for the card.")] = "other",
+    licence: Annotated[str, typer.Option(help="Licence for the card, as the Hub names it.")] = OTHER_LICENCE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing; say what it would cost.")] = False,
 ) -> None:
     """Distil: a teacher reasons under the domain's rules; write SFT rows without them, and a bank of routes.
@@ -172,7 +176,7 @@ def distill(
         chosen = domains.load(domain) if "." in domain or ":" in domain else domains.get(domain)
         found = find_expert(chosen.name, expert)
         asked = _teacher(
-            teacher, chosen, found, parameters, model, base_url, api_key_env, engine_args, timeout, limit_name
+            teacher, chosen, found, parameters, model, base_url, api_key_env, engine, timeout, limit_name
         )
         is_program = isinstance(asked, ProgramTeacher)
         if is_program and (keep_rationalised or contrast_from is ContrastFrom.TEACHER):
@@ -298,7 +302,7 @@ def _teacher(
     model: str,
     base_url: str,
     api_key_env: str,
-    engine_args: str,
+    engine: list[str] | None,
     timeout: float,
     limit_name: str,
 ) -> Teacher:
@@ -311,7 +315,7 @@ def _teacher(
     if not model:
         raise ValueError(f"the teacher {kind.value} needs --model")
     if kind is Kind.VLLM:
-        return VllmTeacher(model, parameters, _object("--engine-args", engine_args))
+        return VllmTeacher(model, parameters, read_engine_options(engine))
     if limit_name not in ("max_tokens", "max_completion_tokens"):
         raise ValueError(f"--limit-name is max_tokens or max_completion_tokens; got {limit_name!r}")
     return OpenAITeacher(model, base_url, parameters, api_key_env, timeout, limit_name)

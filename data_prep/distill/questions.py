@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_prep.sources.reading import Unread, read_file
 from reward_fns.content import content_uid
 from reward_fns.domains.base import Domain
 from reward_fns.match import Match
@@ -87,16 +88,8 @@ def _entries(path: Path) -> Iterator[Mapping[str, Any] | str]:
     if path.suffix == ".parquet":
         yield from _parquet_entries(path)
         return
-    with path.open("rb") as file:
-        for line in file:
-            if not line.strip():
-                continue
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                yield "not JSON"
-                continue
-            yield entry if isinstance(entry, Mapping) else "not a JSON object"
+    for record in read_file(path, path.name):
+        yield record.reason if isinstance(record, Unread) else record.value
 
 
 def _parquet_entries(path: Path) -> Iterator[Mapping[str, Any] | str]:

@@ -13,6 +13,7 @@ from typing import Any
 from data_prep.distill.requests import Parameters, Reply, Request
 from data_prep.distill.teachers import Refused
 from data_prep.outputs import hash_file
+from data_prep.vllm_settings import engine_arguments
 
 
 def model_identity(model: str) -> str:
@@ -46,6 +47,7 @@ class VllmTeacher:
 
     def __init__(self, model: str, parameters: Parameters, engine: Mapping[str, Any]) -> None:
         try:
+            self._arguments = engine_arguments(engine)
             from vllm import SamplingParams
         except ImportError as error:
             raise ValueError("the teacher vllm needs vLLM (docs/install.md)") from error
@@ -53,11 +55,8 @@ class VllmTeacher:
             SamplingParams(**parameters.extra)
         except TypeError as error:
             raise ValueError(f"--extra-body holds what vLLM's SamplingParams do not know: {error}") from error
-        if refused := {"model", "trust_remote_code"} & engine.keys():
-            raise ValueError(f"--engine-args must not hold {', '.join(sorted(refused))}")
         self._path = model
         self._parameters = parameters
-        self._arguments = dict(engine)
         self._engine: Any = None
         self._tokenizer: Any = None
         self._numbers = count()

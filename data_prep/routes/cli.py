@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -28,6 +27,7 @@ from data_prep.routes.responses import is_evaluation, response_files
 from data_prep.routes.sampling import Sampled, SamplePlan, sample_into
 from data_prep.routes.select import SelectOptions
 from data_prep.routes.stats import read_stats
+from data_prep.vllm_settings import read_engine_options
 from reward_fns import domains
 
 routes = typer.Typer(
@@ -76,7 +76,7 @@ def sample(
 ) -> None:
     """Sample routes from a model or checkpoint with vLLM, and label them. A call that was killed goes on when repeated.
 
-    Example: realm routes sample data/train.parquet bank --model runs/quickstart/sft/huggingface --n 8
+    Example: realm routes sample data/train.parquet bank --model CHECKPOINT --n 8
     """
 
     def run() -> Sampled:
@@ -91,7 +91,7 @@ def sample(
             task = progress.add_task("loading", total=total)
 
             def load() -> Engine:
-                made = VllmEngine(folder, sampling, _options(engine))
+                made = VllmEngine(folder, sampling, read_engine_options(engine))
                 started = time.monotonic()
                 tokens = 0
 
@@ -273,21 +273,6 @@ def _writer(model: str | None) -> str | None:
 def _load(modules: list[str] | None) -> None:
     for module in modules or ():
         domains.load(module)
-
-
-def _options(engine: list[str] | None) -> dict[str, Any]:
-    """NAME=VALUE, the value read as YAML.
-
-    Raises:
-        ValueError: no `=`.
-    """
-    options = {}
-    for text in engine or ():
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise ValueError(f"--engine takes NAME=VALUE; got {text!r}")
-        options[name] = yaml.safe_load(value)
-    return options
 
 
 def _or_exit(action: Callable[[], _Result]) -> _Result:

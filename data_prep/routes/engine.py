@@ -12,6 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from data_prep.vllm_settings import engine_arguments
+
 AT_ONCE = 512
 """Requests given to vLLM in one call; what is in flight when the process is killed is asked for again."""
 
@@ -75,24 +77,13 @@ class VllmEngine:
             ValueError: vLLM refuses the model or an option; the message is vLLM's. Code that comes with a model is
                 never run.
         """
-        if "trust_remote_code" in (options or {}):
-            raise ValueError("code that comes with a model is never run: leave trust_remote_code out")
+        arguments = engine_arguments(options or {})
         # In this process: killing it then leaves no engine behind. Needs to be said before vLLM is imported.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-        os.environ.setdefault(
-            "VLLM_LOGGING_STREAM", "ext://sys.stderr"
-        )  # what the command found is on stdout
-        from realm_ext.accelerator import accelerator_present
-
-        defaults: dict[str, Any] = {"seed": 0, "enable_prefix_caching": True}
-        if not accelerator_present():
-            os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; vLLM would take half of the memory
-            defaults |= {"enforce_eager": True}
         from vllm import LLM
 
         self._sampling = sampling
-        self._engine = LLM(model=str(folder), **(defaults | dict(options or {})))
+        self._engine = LLM(model=str(folder), **arguments)
         self._tokenizer = self._engine.get_tokenizer()
         self._room = int(self._engine.llm_engine.model_config.max_model_len)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from data_prep.on_disk import remove_scratch
 from data_prep.outputs import (
+    OTHER_LICENCE,
     PROVENANCE,
     Card,
     Provenance,
@@ -30,7 +31,6 @@ from data_prep.routes.sampling import Sampled, SamplePlan
 from data_prep.routes.select import Selected, SelectOptions, select_rows
 from data_prep.schema import RL_SCHEMA, SFT_SCHEMA
 
-LICENCE = "other"
 _LICENCE_NOTE = "The licences of the questions and of the model that wrote the routes apply."
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
@@ -59,7 +59,7 @@ def write_selected(
             if not options.mismatched
             else f"Up to {options.k} routes of other questions for each question: the control for claims about contrast."
         ),
-        licence=LICENCE,
+        licence=OTHER_LICENCE,
         tags=("routes",),
         warning="Routes of other questions: a control, not training data." if options.mismatched else None,
     )
@@ -108,7 +108,7 @@ def write_harvested(
     card = Card(
         title="A model's own right guided chains, routes stripped, for ReaLM",
         summary="SFT rows with unguided prompts: chains that were right with routes in sight and are right without.",
-        licence=LICENCE,
+        licence=OTHER_LICENCE,
         tags=("routes", "self-training"),
     )
     inputs = {file.name: hash_file(file) for file in files}
@@ -148,7 +148,7 @@ def finish_bank(bank: Path, data: Path, model: str, plan: SamplePlan, sampled: S
     card = Card(
         title="A route bank, for ReaLM",
         summary="Chains of thought for questions, one a row, labelled by the domain's verifier.",
-        licence=LICENCE,
+        licence=OTHER_LICENCE,
         tags=("routes",),
     )
     routes = sum(file.rows for file in sampled.files)

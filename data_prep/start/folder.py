@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from data_prep.outputs import (
+    OTHER_LICENCE,
     Card,
     Provenance,
     WrittenFile,
@@ -186,7 +187,7 @@ def _write_data(folder: Path, plan: Plan, domain: Domain) -> tuple[WrittenFile, 
                 f"Inputs with one of the labels {', '.join(plan.labels.names)}. Validation and test rows are unguided; "
                 "there are no routes yet."
             ),
-            licence="unknown",
+            licence=OTHER_LICENCE,
             tags=(plan.name,),
         ),
         Provenance(

@@ -153,6 +153,12 @@ def realm(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "realm_ext.cli", *map(str, arguments)]
 
 
+def install(package: Path, site: Path) -> list[str]:
+    """The command that installs a folder's package into `site`, offline and without its dependencies."""
+    offline = ("--quiet", "--no-deps", "--no-index", "--no-build-isolation")
+    return [sys.executable, "-m", "pip", "install", *offline, "--target", str(site), str(package)]
+
+
 def rl(out: Path, model: Path, train: Path, val: Path, *overrides: str) -> list[str]:
     """A run of verl's main_ppo with the quickstart recipe at the smallest sizes; checkpoints go to `out`."""
     return [

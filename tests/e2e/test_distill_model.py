@@ -28,7 +28,7 @@ from tests.e2e.stack import Stack, realm, sft
 
 pytestmark = pytest.mark.timeout(900)
 SFT_STEPS, TEACHER_STEPS, POSITIONS = 8, 300, 512
-CPU_ENGINE = {"dtype": "float32", "enforce_eager": True, "max_model_len": POSITIONS}
+CPU_ENGINE = ("--engine", "dtype=float32", "--engine", f"max_model_len={POSITIONS}")
 CPU = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
 TRAIN = """
 import sys
@@ -152,7 +152,7 @@ def test_over_http(stack: Stack, data: Path, endpoint: str, capsys: pytest.Captu
 
 
 def test_in_the_engine(stack: Stack, data: Path, teacher: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ("--teacher", "vllm", "--model", teacher, "--engine-args", json.dumps(CPU_ENGINE))
+    options = ("--teacher", "vllm", "--model", teacher, *CPU_ENGINE)
     _, told = distill(stack, data, "engine", *options, "--dry-run")
     folder, _ = distill(stack, data, "engine", *options)
     provenance = check(folder, "vllm")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from realm_ext.report.scalars import read_scalars
-from tests.e2e.stack import Stack, realm, rl
+from tests.e2e.stack import Stack, install, realm, rl
 from tests.test_docs import REPOSITORY, fences_of
 
 pytestmark = pytest.mark.timeout(1500)
@@ -25,17 +25,7 @@ def test_the_domain_of_the_guide_trains(stack: Stack) -> None:
     write_files(stack.folder)
     folder = stack.folder / "triage"
     site = stack.folder / "site"
-    pip = (
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-        "--no-build-isolation",
-    )
-    stack.must([*pip, "--target", str(site), str(folder)], 300)
+    stack.must(install(folder, site), 300)
     installed = {"PYTHONPATH": str(site)}
     stack.must([sys.executable, "triage/make_data.py"], 300, **installed)
     data = folder / "data"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.data_prep.start.support_case import write_case
-from tests.e2e.stack import Stack, realm
+from tests.e2e.stack import Stack, install, realm
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -48,17 +48,7 @@ def test_a_domain_team_s_first_hour(stack: Stack) -> None:
     work.mkdir()
     folder, site = work / "support", work / "site"
     stack.must(realm("start", *write_case(work), "--out", folder), 120)
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-        "--no-build-isolation",
-    ]
-    stack.must([*pip, "--target", str(site), str(folder)], 300)
+    stack.must(install(folder, site), 300)
     installed = {"PYTHONPATH": str(site)}
 
     tests = [sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", str(folder / "tests")]

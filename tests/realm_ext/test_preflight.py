@@ -8,42 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from data_prep.schema import RL_SCHEMA
 from realm_ext import adaptive_store
 from realm_ext.adaptive import Levels
 from realm_ext.checkpoints import mark_whole, step_folder
 from realm_ext.config import read_config
 from realm_ext.preflight import ConfigError, check
 
-ROUTE = pa.struct(
-    [
-        ("steps", pa.list_(pa.string())),
-        ("answer", pa.string()),
-        ("label", pa.bool_()),
-        ("sound", pa.bool_()),
-        ("first_error", pa.int64()),
-        ("source", pa.string()),
-    ]
-)
-INFO = pa.struct(
-    [
-        ("uid", pa.string()),
-        ("index", pa.int64()),
-        ("split", pa.string()),
-        ("regime", pa.string()),
-        ("routes", pa.list_(ROUTE)),
-    ]
-)
-MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-SCHEMA = pa.schema(
-    [
-        ("data_source", pa.string()),
-        ("prompt", MESSAGES),
-        ("ability", pa.string()),
-        ("reward_model", pa.struct([("style", pa.string()), ("ground_truth", pa.string())])),
-        ("extra_info", INFO),
-        ("agent_name", pa.string()),
-    ]
-)
+ROUTES = RL_SCHEMA.field("extra_info").type.field("routes").type
 
 
 def make_row(index: int, question: str = "2+3?", right: int = 1, **info: Any) -> dict[str, Any]:
@@ -75,7 +47,7 @@ def make_row(index: int, question: str = "2+3?", right: int = 1, **info: Any) ->
     }
 
 
-def write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema = SCHEMA) -> Path:
+def write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema = RL_SCHEMA) -> Path:
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
     return path
 
@@ -252,7 +224,7 @@ def test_torn_parquet(config: DictConfig) -> None:
     ],
 )
 def test_missing_columns(config: DictConfig, drop: str, text: str) -> None:
-    schema = pa.schema([field for field in SCHEMA if field.name != drop])
+    schema = pa.schema([field for field in RL_SCHEMA if field.name != drop])
     write(Path(config.data.train_files), [make_row(0)], schema)
     assert text in refused(config)
 
@@ -275,11 +247,11 @@ def test_missing_columns(config: DictConfig, drop: str, text: str) -> None:
             {"routes": []},
             "routes lacks the field answer, label",
         ),
-        ("extra_info", pa.struct([("routes", pa.list_(ROUTE))]), {"routes": []}, "routes but no uid"),
+        ("extra_info", pa.struct([("routes", ROUTES)]), {"routes": []}, "routes but no uid"),
     ],
 )
 def test_wrong_types(config: DictConfig, name: str, changed: pa.DataType, value: Any, text: str) -> None:
-    schema = pa.schema([pa.field(f.name, changed if f.name == name else f.type) for f in SCHEMA])
+    schema = pa.schema([pa.field(f.name, changed if f.name == name else f.type) for f in RL_SCHEMA])
     write(Path(config.data.train_files), [{**make_row(0), name: value}], schema)
     assert text in refused(config)
 
@@ -325,7 +297,7 @@ def test_rows_that_verls_filter_leaves_out_are_only_mentioned(
 
 
 def test_a_users_own_data_runs_as_it_is(config: DictConfig) -> None:
-    schema = pa.schema([f for f in SCHEMA if f.name not in ("extra_info", "agent_name")])
+    schema = pa.schema([f for f in RL_SCHEMA if f.name not in ("extra_info", "agent_name")])
     for path in (config.data.train_files, config.data.val_files[0]):
         write(Path(path), [{**make_row(i), "data_source": "mine"} for i in range(8)], schema)
     config.reward.custom_reward_function.path = "mine.py"

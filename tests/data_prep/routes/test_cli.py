@@ -152,8 +152,3 @@ def test_one_clear_error(
     places = {"bank": bank, "data": data, "out": tmp_path / "out", "folder": tmp_path}
     code, out, err = run(*(str(a).format(**places) for a in arguments))
     assert code == 1 and message in " ".join(err.split()) and "Traceback" not in out + err
-
-
-def test_an_engine_option_needs_a_value(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="NAME=VALUE; got 'fast'"):
-        cli._options(["fast"])
