@@ -5,9 +5,7 @@ Serves design.md, section Guided CoT distillation.
 
 import asyncio
 import json
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -20,6 +18,7 @@ from rich.console import Console
 from data_prep.contamination_sources import overlap_filters
 from data_prep.distill import estimate as estimating
 from data_prep.distill.card import About
+from data_prep.distill.ending import EXIT_CODES, signals_end
 from data_prep.distill.experts import Expert, find_expert
 from data_prep.distill.flow import Plan
 from data_prep.distill.limits import FREE, Prices
@@ -40,12 +39,6 @@ from data_prep.outputs import hash_file
 from reward_fns import domains
 from reward_fns.domains.base import Domain
 
-EXIT_CODES = {
-    Ending.CEILING: 3,
-    Ending.INTERRUPTED: 130,
-    Ending.REFUSED: 1,
-    Ending.UNREACHABLE: 1,
-}
 _console = Console(stderr=True)
 
 
@@ -256,7 +249,7 @@ async def _run(job: Job, out: Path) -> Stop | None:
         sender = Sender(job.teacher, store, job.limits, job.run.prompts.version, job.parameters)
         try:
             with Live(_console, lambda: sender.describe()) as live:
-                with _signals_end(sender):
+                with signals_end(sender, _console):
                     await job.run.fill(sender, job.concurrency, live)
                 written = None
                 if sender.stop is None or sender.stop.ending is Ending.CEILING:
@@ -267,27 +260,6 @@ async def _run(job: Job, out: Path) -> Stop | None:
             _tell(written, out)
         _tell_sender(sender, store, job.limits.prices)
         return sender.stop
-
-
-@contextmanager
-def _signals_end(sender: Sender) -> Iterator[None]:
-    """SIGINT and SIGTERM let what is in flight finish; a second one does not wait."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def end() -> None:
-        if sender.stop is not None and task is not None:
-            task.cancel()
-            return
-        _console.print("ending: waiting for what is in flight; once more to end at once", style="yellow")
-        sender.end(Ending.INTERRUPTED, "interrupted; run the same command again to go on")
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 def _teacher(
