@@ -4,13 +4,11 @@ Serves design.md, section Guided CoT distillation.
 """
 
 import asyncio
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -23,7 +21,7 @@ from data_prep.distill.experts import Expert, find_expert
 from data_prep.distill.flow import Plan
 from data_prep.distill.limits import FREE, Prices
 from data_prep.distill.openai_teacher import KEY_VARIABLE, OPENAI_URL, OpenAITeacher
-from data_prep.distill.options import MAX_CHARS, NONE, PROGRAM, TEACHER, Options
+from data_prep.distill.options import MAX_CHARS, NONE, PROGRAM, TEACHER, Options, json_object
 from data_prep.distill.program_teacher import ProgramTeacher
 from data_prep.distill.progress import Live
 from data_prep.distill.questions import read_questions
@@ -160,7 +158,10 @@ def distill(
     """
     try:
         parameters = Parameters(
-            None if temperature < 0 else temperature, top_p, max_tokens, _object("--extra-body", extra_body)
+            None if temperature < 0 else temperature,
+            top_p,
+            max_tokens,
+            json_object("--extra-body", extra_body),
         )
         chosen = domains.load(domain) if "." in domain or ":" in domain else domains.get(domain)
         found = find_expert(chosen.name, expert)
@@ -283,7 +284,7 @@ def _teacher(
     if not model:
         raise ValueError(f"the teacher {kind.value} needs --model")
     if kind is Kind.VLLM:
-        return VllmTeacher(model, parameters, _object("--engine-args", engine_args))
+        return VllmTeacher(model, parameters, json_object("--engine-args", engine_args))
     if limit_name not in ("max_tokens", "max_completion_tokens"):
         raise ValueError(f"--limit-name is max_tokens or max_completion_tokens; got {limit_name!r}")
     return OpenAITeacher(model, base_url, parameters, api_key_env, timeout, limit_name)
@@ -293,16 +294,6 @@ def _contrast_from(wanted: ContrastFrom, expert: Expert | None) -> str:
     if wanted is ContrastFrom.AUTO:
         return TEACHER if expert is None else PROGRAM
     return wanted.value
-
-
-def _object(option: str, text: str) -> Mapping[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{option} is a JSON object; got {text!r} ({error})") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{option} is a JSON object; got {text!r}")  # noqa: TRY004  bad input, whatever its type
-    return value
 
 
 def _tell_estimate(job: Job, counter: estimating.Counter) -> None:
