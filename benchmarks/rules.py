@@ -8,11 +8,11 @@ and without routes; only the response differs:
 
 Equal tokens: `distilled` is one pass over `--steps` batches of 16 rows, `plain` as many passes over the same questions
 as it takes to come to the same number of tokens, prompts and responses by the model's own chat template, to within half
-a batch. The batch is 16 rows for both, so `plain` is given several times the optimiser steps, and the same learning
-rate and schedule over them. Each seed has questions of its own. Training is verl's SFT trainer, the test is lm_eval
-without routes on the bundled questions, of which none is in training.
+a batch. The batch is 16 rows for both, so `plain` is given more optimiser steps, with the same learning rate and
+schedule over them. Each seed has questions of its own. Training is verl's SFT trainer, the test is lm_eval without
+routes on the bundled questions, of which none is in training.
 
-    python benchmarks/rules.py --run runs/quickstart           # 3 seeds: 6 trainings, about 2 minutes each
+    python benchmarks/rules.py --run runs/quickstart           # 3 seeds: 6 trainings and tests
     python benchmarks/rules.py --run runs/quickstart --steps 2 --seeds 1     # a smoke test
 
 Killed, it goes on at the stage where it stopped. No part of `make bench`: `make bench-rules`.
