@@ -14,7 +14,7 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12) and \
     "ReaLM needs Python 3.11 or 3.12, this is %d.%d: give one, make setup PYTHON=..." % sys.version_info[:2])'
 
-.PHONY: help setup setup-gpu quickstart test test-long check bench study study-small clean
+.PHONY: help setup setup-gpu quickstart test test-long check bench bench-rules study study-small clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -64,6 +64,9 @@ test-long: setup ## end-to-end tests of many minutes each
 
 bench: setup ## the benchmarks, each printing ratios of one run
 	for benchmark in benchmarks/bench_*.py; do $(RUN) "$$benchmark"; done
+
+bench-rules: setup ## rules distilled against plain answers: 6 trainings from runs/quickstart/base
+	$(RUN) benchmarks/rules.py
 
 study: setup ## the study, where it stopped: one committed row an arm and seed (hours)
 	$(RUN) -m benchmarks.study.run

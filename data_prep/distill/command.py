@@ -4,15 +4,11 @@ Serves design.md, section Guided CoT distillation.
 """
 
 import asyncio
-import json
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -20,11 +16,12 @@ from rich.console import Console
 from data_prep.contamination_sources import overlap_filters
 from data_prep.distill import estimate as estimating
 from data_prep.distill.card import About
+from data_prep.distill.ending import EXIT_CODES, signals_end
 from data_prep.distill.experts import Expert, find_expert
 from data_prep.distill.flow import Plan
 from data_prep.distill.limits import FREE, Prices
 from data_prep.distill.openai_teacher import KEY_VARIABLE, OPENAI_URL, OpenAITeacher
-from data_prep.distill.options import MAX_CHARS, NONE, PROGRAM, TEACHER, Options
+from data_prep.distill.options import MAX_CHARS, NONE, PROGRAM, TEACHER, Options, json_object
 from data_prep.distill.program_teacher import ProgramTeacher
 from data_prep.distill.progress import Live
 from data_prep.distill.questions import read_questions
@@ -41,12 +38,6 @@ from data_prep.vllm_settings import read_engine_options
 from reward_fns import domains
 from reward_fns.domains.base import Domain
 
-EXIT_CODES = {
-    Ending.CEILING: 3,
-    Ending.INTERRUPTED: 130,
-    Ending.REFUSED: 1,
-    Ending.UNREACHABLE: 1,
-}
 _console = Console(stderr=True)
 
 
@@ -171,7 +162,10 @@ def distill(
     """
     try:
         parameters = Parameters(
-            None if temperature < 0 else temperature, top_p, max_tokens, _object("--extra-body", extra_body)
+            None if temperature < 0 else temperature,
+            top_p,
+            max_tokens,
+            json_object("--extra-body", extra_body),
         )
         chosen = domains.load(domain) if "." in domain or ":" in domain else domains.get(domain)
         found = find_expert(chosen.name, expert)
@@ -260,7 +254,7 @@ async def _run(job: Job, out: Path) -> Stop | None:
         sender = Sender(job.teacher, store, job.limits, job.run.prompts.version, job.parameters)
         try:
             with Live(_console, lambda: sender.describe()) as live:
-                with _signals_end(sender):
+                with signals_end(sender, _console):
                     await job.run.fill(sender, job.concurrency, live)
                 written = None
                 if sender.stop is None or sender.stop.ending is Ending.CEILING:
@@ -271,27 +265,6 @@ async def _run(job: Job, out: Path) -> Stop | None:
             _tell(written, out)
         _tell_sender(sender, store, job.limits.prices)
         return sender.stop
-
-
-@contextmanager
-def _signals_end(sender: Sender) -> Iterator[None]:
-    """SIGINT and SIGTERM let what is in flight finish; a second one does not wait."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def end() -> None:
-        if sender.stop is not None and task is not None:
-            task.cancel()
-            return
-        _console.print("ending: waiting for what is in flight; once more to end at once", style="yellow")
-        sender.end(Ending.INTERRUPTED, "interrupted; run the same command again to go on")
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 def _teacher(
@@ -325,16 +298,6 @@ def _contrast_from(wanted: ContrastFrom, expert: Expert | None) -> str:
     if wanted is ContrastFrom.AUTO:
         return TEACHER if expert is None else PROGRAM
     return wanted.value
-
-
-def _object(option: str, text: str) -> Mapping[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{option} is a JSON object; got {text!r} ({error})") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{option} is a JSON object; got {text!r}")  # noqa: TRY004  bad input, whatever its type
-    return value
 
 
 def _tell_estimate(job: Job, counter: estimating.Counter) -> None:

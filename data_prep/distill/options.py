@@ -3,8 +3,10 @@
 Serves design.md, section Guided CoT distillation.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from data_prep.distill.flow import Plan
 from data_prep.distill.shards import ROWS_PER_FILE
@@ -55,3 +57,18 @@ class Options:
         for name in ("routes", "rows_per_file", "max_chars"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more; got {getattr(self, name)}")
+
+
+def json_object(option: str, text: str) -> Mapping[str, Any]:
+    """What the text of a command's option holds.
+
+    Raises:
+        ValueError: it is no JSON object; names the option.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{option} is a JSON object; got {text!r} ({error})") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{option} is a JSON object; got {text!r}")  # noqa: TRY004  bad input, whatever its type
+    return value

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 CHAIN, RATIONALE, CHECK, CONTRAST = "chain", "rationale", "check", "contrast"
-KINDS = (CHAIN, RATIONALE, CHECK, CONTRAST)
+FIRST_ERROR = "first error"
+KINDS = (CHAIN, RATIONALE, CHECK, CONTRAST, FIRST_ERROR)
 MESSAGE_OVERHEAD = 64
 """Tokens that a chat template may add to a message, generously: role marks and a default system prompt."""
 

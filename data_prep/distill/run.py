@@ -4,11 +4,9 @@ Serves design.md, section Guided CoT distillation. The first part asks the teach
 store alone, in the order of the questions, so that interruptions and the order of arrival leave no trace in the output.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from data_prep.distill import contrast
 from data_prep.distill.card import About, make_card, make_provenance
@@ -23,14 +21,13 @@ from data_prep.distill.prompts import Prompts
 from data_prep.distill.questions import Question, Read
 from data_prep.distill.requests import Failure, Parameters, Reply, Request
 from data_prep.distill.selection import Known, Selection, ToJudge
-from data_prep.distill.sender import Sender, Stopped
+from data_prep.distill.sender import Sender
 from data_prep.distill.teachers import Malformed, Teacher
+from data_prep.distill.turns import each
 from data_prep.distill.writing import Folder, Layout, Tally
 from data_prep.filters import Candidate
 from data_prep.outputs import WrittenFile, finish_folder, hash_text, write_rejects
 from reward_fns.routes import Route
-
-_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ class Distillation:
         async def chain(question: Question) -> object:
             return await self.work.work_on(question, sender.ask)
 
-        await _each("chains", self.questions, chain, concurrency, progress)
+        await each("chains", self.questions, chain, concurrency, progress)
         if self._options.contrast_from != TEACHER or sender.stop is not None:
             return
         selection = self.selection(sender.known)
@@ -104,7 +101,7 @@ class Distillation:
             return await selection.judge(item, sender.ask)
 
         async for wave in selection.waves(await selection.candidates()):
-            await _each("contrast rows", wave, judge, concurrency, progress)
+            await each("contrast rows", wave, judge, concurrency, progress)
             if sender.stop is not None:
                 return
 
@@ -182,34 +179,6 @@ class Distillation:
         if composed := question.routes or written:
             return composed
         return contrast.shown_routes(question, outcome, self._options.routes, self._options.seed)
-
-
-async def _each(
-    what: str,
-    items: Sequence[_Item],
-    work: Callable[[_Item], Awaitable[object]],
-    concurrency: int,
-    progress: Progress,
-) -> None:
-    """Do the work on every item, so many at a time; ends early, without error, when the run is ending."""
-    progress.begin(what, len(items))
-    waiting = iter(items)
-
-    async def take_turns() -> None:
-        for item in waiting:
-            try:
-                await work(item)
-            except Stopped:
-                return
-            progress.advance()
-            await asyncio.sleep(0)  # signals are seen even where everything is in the store
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(concurrency, len(items))):
-                group.create_task(take_turns())
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from failed
 
 
 def known_to(teacher: ProgramTeacher) -> Known:

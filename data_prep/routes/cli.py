@@ -19,6 +19,7 @@ from data_prep.routes.bank import open_parquet, questions_of
 from data_prep.routes.composition import Targets
 from data_prep.routes.engine import Engine, Reply, Sampling, VllmEngine
 from data_prep.routes.fingerprint import model_folder, writer_of
+from data_prep.routes.first_errors_command import first_errors
 from data_prep.routes.folders import check_apart, finish_bank, refresh_hashes, write_harvested, write_selected
 from data_prep.routes.harvest import HarvestOptions
 from data_prep.routes.labels import STUDENT, label_bank
@@ -137,6 +138,9 @@ def label(bank: Bank, student: Student = None, domain: Domains = None) -> None:
         )
 
     typer.echo(_or_exit(run))
+
+
+routes.command("first-errors")(first_errors)
 
 
 @routes.command()

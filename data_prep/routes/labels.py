@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data_prep.on_disk import BATCH
@@ -81,13 +82,35 @@ def label_bank(bank: Path, *, student: str | None = None, annotate: Annotate | N
     Raises:
         ValueError: no bank (an RL parquet is none: its labels belong to its rows), or an unknown domain.
     """
-    files = bank_files(bank)
-    if not all(set(BANK_SCHEMA.names) <= set(open_parquet(file).schema_arrow.names) for file in files):
-        raise ValueError(f"{bank} is an RL parquet, not a bank; `realm check` tells whether its labels hold")
+    files = _files_of(bank)
     labelled = Labelled()
     for file in files:
         _label_file(file, labelled, student, annotate)
     return labelled
+
+
+def count_unknown(bank: Path) -> int:
+    """Routes of which neither soundness nor a first error is known: those that an annotator is asked about.
+
+    Raises:
+        ValueError: no bank.
+    """
+    columns = ["sound", "first_error"]
+    batches = (
+        batch
+        for file in _files_of(bank)
+        for batch in open_parquet(file).iter_batches(batch_size=BATCH, columns=columns)
+    )
+    return sum(
+        pc.sum(pc.and_(*(batch.column(name).is_null() for name in columns))).as_py() or 0 for batch in batches
+    )
+
+
+def _files_of(bank: Path) -> list[Path]:
+    files = list(bank_files(bank))
+    if not all(set(BANK_SCHEMA.names) <= set(open_parquet(file).schema_arrow.names) for file in files):
+        raise ValueError(f"{bank} is an RL parquet, not a bank; `realm check` tells whether its labels hold")
+    return files
 
 
 def _label_file(file: Path, labelled: Labelled, student: str | None, annotate: Annotate | None) -> None:

@@ -33,7 +33,7 @@ def data(tmp_path: Path) -> Path:
     return write_rl(tmp_path / "train.parquet", rl_rows(40))
 
 
-@pytest.mark.parametrize("command", ["sample", "label", "select", "stats", "harvest"])
+@pytest.mark.parametrize("command", ["sample", "label", "first-errors", "select", "stats", "harvest"])
 def test_help_has_an_example(command: str) -> None:
     code, out, _ = run(command, "--help")
     assert code == 0 and f"Example: realm routes {command}" in " ".join(out.split())
