@@ -142,10 +142,12 @@ class Stack:
         return folder / "out", folder / "err"
 
     def _is_ours(self, process: psutil.Process) -> bool:
+        # Not `process.environ()`: vLLM's and Ray's processes write their titles over the start of it, where psutil stops.
         try:
-            return process.environ().get("RAY_TMPDIR") == str(self.folder)
-        except psutil.Error:
+            environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+        except OSError:
             return False
+        return f"RAY_TMPDIR={self.folder}\0".encode() in environment
 
 
 def realm(*arguments: object) -> list[str]:
