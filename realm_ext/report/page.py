@@ -118,6 +118,8 @@ def _trace_tables(run: Run) -> str:
 def _figure(picture: Picture) -> str:
     plot = picture.plot
     if picture.light is None or picture.dark is None:
+        if not plot.needs:
+            return ""
         return _section(plot.title, f'<p class="quiet">Not drawn: needs {escape(plot.needs)}.</p>')
     body = (
         "<figure><picture>"

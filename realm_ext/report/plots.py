@@ -6,17 +6,18 @@ regime). Guided and unguided keep their colours everywhere; the plain GRPO run i
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
+from realm_ext.report.curves import draw_and_label, mark_autonomy, step_axis
+from realm_ext.report.method_plots import plot_carry_over, plot_levels, plot_verdicts
 from realm_ext.report.reading import REGIMES, Run
 from realm_ext.report.scalars import Series
-from realm_ext.report.style import SMOOTHING, EndLabel, Theme, draw_line, label_ends, new_figure
+from realm_ext.report.style import SMOOTHING, EndLabel, Theme, label_ends, new_figure
 from realm_ext.report.summary import interval_of, percent, tasks_of, title_of
 from realm_ext.report.time_plots import plot_stages, plot_step_time
 
@@ -43,10 +44,11 @@ def plot_exposure(run: Run, theme: Theme) -> Figure | None:
     upper = [
         (name, text, color, style)
         for name, text, color, style in (
+            ("realm/schedule", "schedule", theme.quiet, ":"),
             ("realm/exposure", "exposure", theme.ink, "-"),
             ("realm/guided_share", "guided share", theme.guided, "--"),
         )
-        if name in run.rl
+        if name in run.rl and (name != "realm/schedule" or departs_from_schedule(run.rl))
     ]
     if not upper:
         return None
@@ -62,14 +64,14 @@ def plot_exposure(run: Run, theme: Theme) -> Figure | None:
         axes.plot(series.steps, series.values, style, color=color, linewidth=2.0)
         labels.append(EndLabel(series.steps[-1], series.values[-1], text, color))
     axes.set(ylim=(-0.03, 1.05), ylabel="share")
-    _mark_autonomy(axes, run, theme)
+    mark_autonomy(axes, run, theme)
     label_ends(axes, labels)
     if shown:
         lower = grid[1][0]
         lower.plot(shown.steps, shown.values, "-", color=theme.guided, linewidth=2.0, drawstyle="steps-mid")
         lower.set(ylim=(-0.15, max(shown.values) * 1.1 + 0.3), ylabel="routes")
         label_ends(lower, [EndLabel(shown.steps[-1], shown.values[-1], "routes shown", theme.guided)])
-    _step_axis(grid[-1][0])
+    step_axis(grid[-1][0])
     return figure
 
 
@@ -90,12 +92,12 @@ def plot_rewards(run: Run, theme: Theme) -> Figure | None:
         ]
         if name not in GUIDED_ONLY:
             lines.append(("GRPO", control[name], theme.control, "--"))
-        _draw_and_label(axes, lines, size=8.0)
+        draw_and_label(axes, lines, size=8.0)
         axes.set_title(COMPONENTS[name])
     for axes in list(grid.flat)[len(names) :]:
         axes.set_visible(False)
     for axes in grid[-1]:
-        _step_axis(axes)
+        step_axis(axes)
     return figure
 
 
@@ -114,11 +116,11 @@ def plot_validation(run: Run, theme: Theme) -> Figure | None:
     lines = [(regime, series[regime], theme.of_regime(regime), "-") for regime in REGIMES]
     lines.append(("GRPO, unguided", validation_series(run.grpo, "unguided"), theme.control, "--"))
     for each in grid.flat:
-        _mark_autonomy(each, run, theme, text=each is axes)
+        mark_autonomy(each, run, theme, text=each is axes)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_ylabel("accuracy")
     axes.margins(y=0.12)
-    _draw_and_label(axes, lines, smooth=False)
+    draw_and_label(axes, lines, smooth=False)
     if gap:
         lower = grid[1][0]
         scaled = Series(gap.steps, tuple(100 * value for value in gap.values))
@@ -126,8 +128,8 @@ def plot_validation(run: Run, theme: Theme) -> Figure | None:
         lower.fill_between(scaled.steps, 0, scaled.values, color=theme.quiet, alpha=0.18, linewidth=0)
         lower.set_ylabel("points")
         lower.margins(y=0.2)
-        _draw_and_label(lower, [("gap", scaled, theme.ink, "-")], smooth=False)
-    _step_axis(grid[-1][0])
+        draw_and_label(lower, [("gap", scaled, theme.ink, "-")], smooth=False)
+    step_axis(grid[-1][0])
     return figure
 
 
@@ -145,9 +147,9 @@ def plot_lengths(run: Run, theme: Theme) -> Figure | None:
     figure, axes = new_figure(3.0)
     axes.set_ylabel("tokens")
     axes.margins(y=0.15)
-    _draw_and_label(axes, lines)
+    draw_and_label(axes, lines)
     axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))
-    _step_axis(axes)
+    step_axis(axes)
     return figure
 
 
@@ -160,9 +162,9 @@ def plot_health(run: Run, theme: Theme) -> Figure | None:
     for axes, name in zip(grid[0], names, strict=True):
         control = run.grpo.get(name)
         lines = [("ReaLM" if control else "", run.rl[name], theme.ink, "-")]
-        _draw_and_label(axes, [*lines, ("GRPO", control, theme.control, "--")], size=8.0)
+        draw_and_label(axes, [*lines, ("GRPO", control, theme.control, "--")], size=8.0)
         axes.set_title(HEALTH[name])
-        _step_axis(axes)
+        step_axis(axes)
     return figure
 
 
@@ -198,7 +200,19 @@ def plot_accuracy(run: Run, theme: Theme) -> Figure | None:
     return figure
 
 
-# ------------------------------ what the figures share ------------------------------
+# ------------------------------ what the metrics say ------------------------------
+
+
+def departs_from_schedule(log: Mapping[str, Series]) -> bool:
+    """Whether the mean exposure of any step was another than the schedule's, as adaptive levels make it."""
+    schedule, exposure = log.get("realm/schedule"), log.get("realm/exposure")
+    if schedule is None or exposure is None:
+        return False
+    planned = dict(zip(schedule.steps, schedule.values, strict=True))
+    return any(
+        abs(value - planned.get(step, value)) > 1e-4
+        for step, value in zip(exposure.steps, exposure.values, strict=True)
+    )
 
 
 def validation_series(log: Mapping[str, Series], regime: str) -> Series | None:
@@ -210,52 +224,12 @@ def validation_series(log: Mapping[str, Series], regime: str) -> Series | None:
     return next((log[n] for n in sorted(log) if n.startswith("val-core/realm/") and n.endswith(tail)), None)
 
 
-def autonomy_step(log: Mapping[str, Series]) -> int | None:
-    """First step from which exposure is 0 to the end; None when it never is, or always was."""
-    exposure = log.get("realm/exposure")
-    if exposure is None or not any(exposure.values) or exposure.values[-1] > 0:
-        return None
-    last_seen = max(s for s, value in zip(exposure.steps, exposure.values, strict=True) if value > 0)
-    return next(step for step in exposure.steps if step > last_seen)
-
-
-def _draw_and_label(
-    axes: Axes, lines: list[tuple[str, Series | None, str, str]], size: float = 9.0, smooth: bool = True
-) -> None:
-    ends = [
-        replace(draw_line(axes, series, color, style, smooth), text=text)
-        for text, series, color, style in lines
-        if series is not None
-    ]
-    label_ends(axes, ends, size)
-
-
-def _mark_autonomy(axes: Axes, run: Run, theme: Theme, text: bool = True) -> None:
-    step = autonomy_step(run.rl)
-    if step is None:
-        return
-    axes.axvline(step, color=theme.quiet, linewidth=1.2, linestyle=":")
-    if text:
-        axes.annotate(
-            f"no routes from step {step}",
-            (step, 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(4, -2),
-            textcoords="offset points",
-            va="top",
-            color=theme.quiet,
-            fontsize=8.5,
-        )
-
-
-def _step_axis(axes: Axes) -> None:
-    axes.set_xlabel("training step")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10]))
-
-
 @dataclass(frozen=True)
 class Plot:
-    """A figure with what the page says about it; `needs` is said when it cannot be drawn."""
+    """A figure with what the page says about it.
+
+    `needs` is said when it cannot be drawn; empty for a figure that not every run has, which is then left out.
+    """
 
     name: str
     title: str
@@ -283,12 +257,31 @@ PLOTS = (
         plot_validation,
     ),
     Plot(
+        "carry_over",
+        "Does the skill carry over?",
+        "Mean log-probability a token of right guided responses, verdicts stripped, behind the bare question. It rises "
+        "towards 0 as the model comes to write without routes what it wrote with them; a fall of the entropy alone raises "
+        "it too, so read it beside that. Each point is of other responses, as many as the lower panel says, and there is "
+        "none at a step without a right guided one.",
+        "",
+        plot_carry_over,
+    ),
+    Plot(
         "exposure",
         "How the routes fade",
         "Exposure is how much of the routes the model may see; the guided share is the share of rollouts that see any. "
-        "Routes shown is the mean over guided rollouts.",
+        "Routes shown is the mean over guided rollouts. The schedule is drawn apart where exposure was not equal to it.",
         "realm/exposure in rl/tensorboard",
         plot_exposure,
+    ),
+    Plot(
+        "levels",
+        "Levels of the adaptive exposure",
+        "A question is shown its level times the schedule. Lines are mean levels of the questions visited so far, by "
+        "domain and by the share of right ones among a question's routes: the lower, the harder. A level falls where "
+        "questions are solved without routes and rises where they fail again and again.",
+        "",
+        plot_levels,
     ),
     Plot(
         "rewards",
@@ -296,6 +289,15 @@ PLOTS = (
         f"Means over the rollouts of a step. {_SMOOTHED} Guided lines end where no rollout is guided any more.",
         "realm/guided/... and realm/unguided/... in rl/tensorboard",
         plot_rewards,
+    ),
+    Plot(
+        "verdicts",
+        "How routes are judged",
+        "Of the right and of the wrong routes that got a verdict, the share judged right. Informedness is the distance "
+        "between the two: 0 is judging without looking (both lines together, however high), 1 is perfect. No verdict is the "
+        f"share of routes without a readable one. {_SMOOTHED}",
+        "",
+        plot_verdicts,
     ),
     Plot(
         "response_length",

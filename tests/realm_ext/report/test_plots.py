@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from realm_ext.report.plots import PLOTS, Plot, autonomy_step, render, validation_series
+from realm_ext.report.plots import PLOTS, Plot, departs_from_schedule, render, validation_series
 from realm_ext.report.reading import Run, Stage, read_run
 from realm_ext.report.scalars import Series
 from realm_ext.report.style import DARK, LIGHT, rolling_mean, spread, text_on
@@ -49,17 +49,22 @@ def test_a_run_of_one_step_draws_what_it_has(plot: Plot) -> None:
         realm__val__unguided_acc=[0.5],
         actor__entropy=[0.0],
         timing_s__step=[0.5],
+        realm__carry_over__log_prob=[-0.5],
+        realm__verdicts__missing=[1.0],
+        realm__adaptive__level__realm__math__3=[1.0],
     )
     run = Run("short", metrics, {}, (), (Stage("$x^", 0.0, "done", {}),), ())
     png = render(plot, run, LIGHT)
     assert (png is None) == (plot.name == "accuracy")
 
 
-def test_autonomy_starts_where_exposure_stays_at_0() -> None:
-    assert autonomy_step(log(realm__exposure=[1.0, 0.0, 0.5, 0.0, 0.0])) == 4
-    assert autonomy_step(log(realm__exposure=[1.0, 0.5])) is None
-    assert autonomy_step(log(realm__exposure=[0.0, 0.0])) is None
-    assert autonomy_step({}) is None
+def test_the_schedule_is_drawn_apart_only_where_exposure_departs_from_it() -> None:
+    schedule = log(realm__schedule=[1.0, 0.5])
+    assert not departs_from_schedule(schedule | log(realm__exposure=[1.0, 0.5 + 1e-7]))
+    assert departs_from_schedule(schedule | log(realm__exposure=[1.0, 0.25]))
+    assert not departs_from_schedule(schedule | {"realm/exposure": Series((3,), (0.5,))})
+    assert not departs_from_schedule(schedule)
+    assert not departs_from_schedule({})
 
 
 def test_validation_falls_back_on_verls_own_names() -> None:
