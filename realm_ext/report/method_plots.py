@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from realm_ext.adaptive import BUCKETS
-from realm_ext.report.curves import Line, draw_and_label, mark_autonomy, step_axis
+from realm_ext.report.curves import Line, draw_and_label, step_axis
 from realm_ext.report.reading import Run
 from realm_ext.report.scalars import Series
 from realm_ext.report.style import Theme, new_figure
@@ -52,7 +52,6 @@ def plot_verdicts(run: Run, theme: Theme) -> Figure | None:
             axes.set_ylim(-0.03, 1.05)
             axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         else:
-            axes.axhline(0, color=theme.quiet, linewidth=1.0)
             axes.margins(y=0.15)
         draw_and_label(axes, lines)
     step_axis(grid[-1][0])
@@ -70,10 +69,9 @@ def plot_carry_over(run: Run, theme: Theme) -> Figure | None:
         3.9 if counted else 3.0, nrows=len(ratios), sharex=True, squeeze=False, height_ratios=ratios
     )
     axes = grid[0][0]
-    mark_autonomy(axes, run, theme)
     axes.set_ylabel("log-probability a token")
     axes.margins(y=0.15)
-    draw_and_label(axes, [("carry-over", log_prob, theme.ink, "-")], smooth=False)
+    draw_and_label(axes, [("", log_prob, theme.ink, "-")], smooth=False)
     if counted:
         lower = grid[1][0]
         lower.set(ylim=(0, max(counted.values) * 1.15 + 1), ylabel="responses")
@@ -105,7 +103,7 @@ def plot_levels(run: Run, theme: Theme) -> Figure | None:
     if visited:
         axes = panels[len(domains)]
         axes.set(ylim=(0, max(visited.values) * 1.08 + 1), ylabel="questions")
-        draw_and_label(axes, [("", visited, theme.ink, "-")])
+        axes.plot(visited.steps, visited.values, "-", color=theme.ink, linewidth=2.0)
         axes.set_title("Visited so far")
     for axes in panels[count:]:
         axes.set_visible(False)

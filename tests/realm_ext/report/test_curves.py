@@ -19,6 +19,8 @@ def test_autonomy_starts_where_exposure_stays_at_0() -> None:
 
 def test_only_lines_with_data_are_drawn_and_named() -> None:
     axes = Figure().subplots()
-    draw_and_label(axes, [("here", Series((1, 2), (0.0, 1.0)), "#000000", "-"), ("gone", None, "#000000", "-")])
+    draw_and_label(
+        axes, [("here", Series((1, 2), (0.0, 1.0)), "#000000", "-"), ("gone", None, "#000000", "-")]
+    )
     assert len(axes.lines) == 1
     assert [text.get_text() for text in axes.texts] == ["here"]
