@@ -1,4 +1,5 @@
-"""What `realm compare` finds, task by task: scores, differences of runs, autonomy gaps, parts and changed samples.
+"""What `realm compare` finds, task by task: scores, differences of runs, autonomy gaps, parts, changed rules and changed
+samples.
 
 Serves design.md, section EAAI (guided minus unguided). Two runs are compared over the same documents of the same
 version of a task, or not at all, and the reason is kept.
@@ -8,12 +9,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from realm_ext.compare.changed_rule import compare_changed_rules
 from realm_ext.compare.comparison import (
     GUIDED,
     PRIMARY,
     Comparison,
     Score,
     interval_from,
+    note_settings,
     pairs_of,
     shared_samples,
 )
@@ -57,6 +60,7 @@ def compare_runs(runs: Sequence[Run], options: Options) -> Comparison:
             if task in run.tasks and task + GUIDED in run.tasks and task in found.main:
                 _compare_regimes(run, task, options, found)
     found.differences, found.gaps = adjust(found.differences), adjust(found.gaps)
+    compare_changed_rules(runs, options, found)
     compare_groups(runs, options, found)
     return found
 
@@ -137,9 +141,7 @@ def _compare_pair(
             f"{what}: versions {after.version} and {before.version} of the task; evaluate both with one version"
         )
         return
-    for name, value in after.settings.items():
-        if value != before.settings.get(name):
-            found.notes.append(f"{what}: {name} differ, {value} and {before.settings.get(name)}")
+    note_settings(after, before, what, found)
     main = found.main.get(task)
     wanted = options.metrics or (main[:1] if main else ())
     keys = [key for key in after.metrics if key in before.metrics and key[0] in wanted]

@@ -154,6 +154,7 @@ def as_json(found: Comparison, baselines: Baselines, options: Options) -> dict[s
         "scores": [asdict(score) for score in found.scores],
         "differences": [plain(d, d.reading) for d in found.differences],
         "gaps": [plain(d, gap_reading(d)) for d in found.gaps],
+        "changed_rules": [plain(d, d.reading) for d in found.changed_rules],
         "parts": [asdict(part) for part in found.parts],
         "part_differences": [plain(d, d.reading) for d in found.part_differences],
         "changes": [asdict(change) for change in found.changes],

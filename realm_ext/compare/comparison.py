@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from realm_ext.compare.differences import Difference, Key, Options
 from realm_ext.compare.parts import Change, Part
-from realm_ext.compare.reading import Sample
+from realm_ext.compare.reading import Sample, TaskResult
 from realm_ext.report.stats import Z95, Interval, normal_interval
 
 PRIMARY = ("acc", "mean@k", "exact_match")
@@ -34,6 +34,7 @@ class Comparison:
     """All that was found, in the order of tasks and runs.
 
     Attributes:
+        changed_rules: changed-rule tasks, rules shown minus rules hidden: over all edits, then edit by edit.
         main: the metric by which a task is broken down.
         versions: of each task; several, joined, where the runs disagree.
         whole: tasks of which every run scored all documents.
@@ -49,6 +50,7 @@ class Comparison:
     parts: list[Part] = field(default_factory=list)
     part_differences: list[Difference] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    changed_rules: list[Difference] = field(default_factory=list)
     main: dict[str, Key] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
@@ -65,6 +67,13 @@ def pairs_of(names: Sequence[str], every: bool) -> list[tuple[str, str]]:
         for i, after in enumerate(names)
         for before in (names[:i] if every else names[: min(i, 1)])
     ]
+
+
+def note_settings(after: TaskResult, before: TaskResult, what: str, found: Comparison) -> None:
+    """A note for each setting of the evaluation that is not alike."""
+    for name, value in after.settings.items():
+        if value != before.settings.get(name):
+            found.notes.append(f"{what}: {name} differ, {value} and {before.settings.get(name)}")
 
 
 def shared_samples(

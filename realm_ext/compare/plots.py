@@ -1,4 +1,5 @@
-"""The figures of `realm compare`, in the report's style: scores with intervals, differences by rule, autonomy gaps."""
+"""The figures of `realm compare`, in the report's style: scores with intervals, differences by rule, autonomy gaps,
+changed rules."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -7,6 +8,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from realm_ext.compare.changed_rule import by_checkpoint, title_of_edit
 from realm_ext.compare.comparison import Comparison
 from realm_ext.compare.differences import Difference, name_of
 from realm_ext.compare.tables import Baselines, is_share, names_of_rules
@@ -23,6 +25,7 @@ def draw_all(found: Comparison, baselines: Baselines) -> dict[str, bytes]:
     with matplotlib.rc_context(LIGHT.settings() | {"text.parse_math": False}):  # names may hold a $
         figures["accuracy.png"] = plot_scores(found, baselines, LIGHT)
         figures["gap.png"] = plot_gaps(found, LIGHT)
+        figures["changed_rule.png"] = plot_changed_rules(found, LIGHT)
         for task, after, before in dict.fromkeys((d.task, d.after, d.before) for d in found.part_differences):
             name = "".join(
                 c if c.isalnum() or c in "-_." else "_" for c in f"parts_{task}_{after}_{before}.png"
@@ -82,22 +85,23 @@ def plot_gaps(found: Comparison, theme: Theme) -> Figure | None:
     """Unguided and guided score of each run, and the gap between them with its interval."""
     if not found.gaps:
         return None
-    figure, (left, right) = new_figure(
-        ROW * len(found.gaps) + FRAME + 0.2, ncols=2, sharey=True, width_ratios=[1.3, 1]
-    )
-    for place, gap in enumerate(found.gaps):
-        left.plot(sorted(gap.values), [place] * 2, color=theme.grid, linewidth=4.0, solid_capstyle="butt")
-        for value, regime in ((gap.values[1], "unguided"), (gap.values[0], "guided")):
-            left.plot(value, place, "o", color=theme.of_regime(regime), markersize=6)
-    _draw_differences(right, found.gaps, theme)
     several = len({gap.task for gap in found.gaps}) > 1
     names = [gap.after.removesuffix(", guided") + (f"\n{gap.task}" if several else "") for gap in found.gaps]
-    left.set_yticks(range(len(names)), names)
-    left.set(ylim=(len(names) - 0.4, -0.6), title="Without routes (blue), with routes (orange)")
-    left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    left.margins(x=0.1)
-    right.set_title("Gap, points")
-    return figure
+    titles = "Without routes (blue), with routes (orange)", "Gap, points"
+    return _draw_two_sides(found.gaps, names, titles, theme)
+
+
+def plot_changed_rules(found: Comparison, theme: Theme) -> Figure | None:
+    """New labels found with the edited rules hidden and shown, over all edits and edit by edit, and the difference."""
+    checkpoints = by_checkpoint(found)
+    chosen = [
+        (name, d) for name, several in checkpoints.items() for d in several if d.metric == "acc_affected"
+    ]
+    if not chosen:
+        return None
+    names = [(f"{name}: " if len(checkpoints) > 1 else "") + title_of_edit(d.part) for name, d in chosen]
+    titles = "Hidden (blue), shown (orange)", "New labels, points"
+    return _draw_two_sides([d for _, d in chosen], names, titles, theme)
 
 
 def plot_parts(found: Comparison, task: str, after: str, before: str, theme: Theme) -> Figure | None:
@@ -127,6 +131,26 @@ def plot_parts(found: Comparison, task: str, after: str, before: str, theme: The
         ]
         axes.set_yticks(range(len(members)), labels)
         axes.set(ylim=(len(members) - 0.4, -0.6), title=f"By {kind}: {after} minus {before}, points")
+    return figure
+
+
+def _draw_two_sides(
+    differences: Sequence[Difference], names: Sequence[str], titles: tuple[str, str], theme: Theme
+) -> Figure:
+    """One row a difference: both figures on the left, before in the unguided colour, and the difference on the right."""
+    figure, (left, right) = new_figure(
+        ROW * len(differences) + FRAME + 0.2, ncols=2, sharey=True, width_ratios=[1.3, 1]
+    )
+    for place, d in enumerate(differences):
+        left.plot(sorted(d.values), [place] * 2, color=theme.grid, linewidth=4.0, solid_capstyle="butt")
+        for value, regime in ((d.values[1], "unguided"), (d.values[0], "guided")):
+            left.plot(value, place, "o", color=theme.of_regime(regime), markersize=6)
+    _draw_differences(right, differences, theme)
+    left.set_yticks(range(len(names)), names)
+    left.set(ylim=(len(names) - 0.4, -0.6), title=titles[0])
+    left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    left.margins(x=0.1)
+    right.set_title(titles[1])
     return figure
 
 

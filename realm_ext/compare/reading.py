@@ -32,6 +32,7 @@ class Sample:
         gold: the gold answer, shortened.
         label: the gold answer where it is short enough to be a class, else None.
         rule: the rule that decides the document, where it names one.
+        edit: the edit of the rule book that the document is about, where it names one.
         answer: what was read from the response, else the response's end.
         prompt_hash: lm-eval's hash of the prompt.
         scores: the value of each metric, as logged.
@@ -42,6 +43,7 @@ class Sample:
     gold: str
     label: str | None
     rule: str | None
+    edit: str | None
     answer: str
     prompt_hash: str
     scores: Mapping[str, Any]
@@ -81,9 +83,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Run:
-    """The results of one model, task by task, and of the groups whose tasks are all among them."""
+    """The results of one model, task by task, and of the groups whose tasks are all among them.
+
+    `model` is lm-eval's name of the model, from its arguments; empty where the results name none.
+    """
 
     name: str
+    model: str
     tasks: Mapping[str, TaskResult]
     groups: Mapping[str, Group]
 
@@ -163,12 +169,14 @@ def _read_run(name: str, files: Sequence[Path], notes: list[str]) -> Run:
     tasks: dict[str, TaskResult] = {}
     groups: dict[str, Group] = {}
     source: dict[str, list[str]] = {}
+    model = ""
     for file in files:  # oldest first, so that the newest stays
         content = mapping(load_json(file, f"{name}/{file.name}", notes))
         results = mapping(content.get("results"))
         if not results:
             notes.append(f"{name}/{file.name} has no table `results`: left out")
             continue
+        model = clean(str(content.get("model_name") or "")) or model
         leaves = mapping(content.get("n-samples"))
         for task in results:
             if not leaves or task in leaves:
@@ -178,7 +186,7 @@ def _read_run(name: str, files: Sequence[Path], notes: list[str]) -> Run:
     for several in sorted({tuple(used) for used in source.values() if len(used) > 1}):
         which = ", ".join(task for task, used in source.items() if tuple(used) == several)
         notes.append(f"{name}: {len(several)} result files hold {which}; the newest, {several[-1]}, is used")
-    return Run(name, dict(sorted(tasks.items())), dict(sorted(groups.items())))
+    return Run(name, model, dict(sorted(tasks.items())), dict(sorted(groups.items())))
 
 
 def _read_groups(content: Mapping[str, Any]) -> dict[str, Group]:
@@ -271,13 +279,14 @@ def _sample_of(logged: Mapping[str, Any]) -> tuple[str, str, Sample]:
     gold = str(doc["gold"] if isinstance(doc.get("gold"), str) else logged.get("target", ""))
     digest = str(logged["doc_hash"])
     uid = doc.get("uid")
-    rule = doc.get("rule")
+    rule, edit = doc.get("rule"), doc.get("edit")
     sample = Sample(
         uid=clean(str(uid)) if uid else digest[:16],
         question=_head(_question_of(logged, doc)),
         gold=_head(gold),
         label=gold if len(gold) <= LABEL_CHARS else None,
         rule=clean(rule) if isinstance(rule, str) else None,
+        edit=clean(edit) if isinstance(edit, str) else None,
         answer=_answer_of(logged, scores),
         prompt_hash=str(logged.get("prompt_hash", "")),
         scores=scores,

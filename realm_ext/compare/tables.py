@@ -6,6 +6,7 @@ Serves `realm compare`. Shares are shown in percent and their differences in poi
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from realm_ext.compare.changed_rule import METRICS, SHOWN, by_checkpoint, reading_of, title_of_edit
 from realm_ext.compare.comparison import Comparison, Score
 from realm_ext.compare.differences import Difference, name_of
 from realm_ext.compare.parts import KINDS
@@ -51,11 +52,12 @@ def make_tables(found: Comparison, baselines: Baselines) -> list[TextTable]:
         tables += [_difference_table(found, task), _gap_table(found, task)]
         tables += [_part_table(found, task, kind) for kind in KINDS]
         tables += _change_tables(found, task)
+    tables += _changed_rule_tables(found)
     return [table for table in tables if table.rows]
 
 
 def sentences(found: Comparison) -> list[str]:
-    """The outcome in words, one sentence for each difference and gap."""
+    """The outcome in words: a sentence for each difference and gap, a few for each checkpoint whose rules changed."""
     lines = []
     for d in found.differences:
         test = "" if d.test != "unpaired" else " (unpaired: samples are missing)"
@@ -68,7 +70,7 @@ def sentences(found: Comparison) -> list[str]:
         lines.append(
             f"{d.task}: routes in the prompt bring {d.after.removesuffix(', guided')} {difference_text(d)}, {reading}."
         )
-    return lines
+    return lines + _changed_rule_sentences(found)
 
 
 def gap_reading(gap: Difference) -> str:
@@ -181,6 +183,61 @@ def _part_table(found: Comparison, task: str, kind: str) -> TextTable:
     star = "; * more than noise" if pairs else ""
     metric = name_of(found.main[task]) if task in found.main else ""
     return TextTable(f"{task}: {metric} by {kind}, %{star}", columns, tuple(rows))
+
+
+def _changed_rule_tables(found: Comparison) -> list[TextTable]:
+    """One for each checkpoint: all edits together, then each edit, named in its first row."""
+    columns = ("Edit", "Metric", "n", "Shown", "Hidden", "Difference")
+    tables = []
+    for name, chosen in by_checkpoint(found).items():
+        rows = []
+        for before, d in zip([None, *chosen], chosen, strict=False):
+            difference = f"{100 * d.difference:+.1f} [{interval_text(d.interval, 100, 0)}]"
+            cells = (
+                "" if before is not None and before.part == d.part else title_of_edit(d.part),
+                d.metric,
+                "-" if d.n is None else str(d.n),
+                *(f"{100 * value:.1f}" for value in d.values),
+                difference + ("" if d.within_noise else " *"),
+            )
+            rows.append(Row(cells))
+        title = f"{SHOWN}: {name}, rules shown minus hidden, %; * more than noise"
+        tables.append(TextTable(title, columns, tuple(rows), words=2))
+    return tables
+
+
+def _changed_rule_sentences(found: Comparison) -> list[str]:
+    lines = []
+    for name, chosen in by_checkpoint(found).items():
+        whole = {d.metric: d for d in chosen if not d.part}
+        if not all(metric in whole for metric in METRICS):
+            continue
+        accuracy, affected, kept, unaffected = (whole[metric] for metric in METRICS)
+        test = "" if affected.test != "unpaired" else " (unpaired: samples are missing)"
+        lines.append(
+            f"{name}, changed rules: accuracy {100 * accuracy.values[0]:.1f}% with the edited rules in the prompt, "
+            f"{100 * accuracy.values[1]:.1f}% without, {difference_text(accuracy)}, {accuracy.reading}."
+        )
+        lines.append(
+            f"{name}, where an edit changes the label: {100 * affected.values[0]:.1f}% by the new rules and "
+            f"{100 * kept.values[0]:.1f}% by the old ones with them in the prompt, {100 * affected.values[1]:.1f}% and "
+            f"{100 * kept.values[1]:.1f}% without. New rules {difference_text(affected)}, {affected.reading}; where "
+            f"the label stays {difference_text(unaffected)}, {unaffected.reading}."
+        )
+        reading = reading_of(affected, kept, unaffected)
+        lines.append(f"{name}: {reading}{_edits_within_noise(chosen)}{test}.")
+    return lines
+
+
+def _edits_within_noise(chosen: Sequence[Difference]) -> str:
+    """The edits by which the share of new labels did not move, where it did by others."""
+    of_edits = [d for d in chosen if d.part and d.metric == "acc_affected"]
+    still = [title_of_edit(d.part) for d in of_edits if d.within_noise]
+    return (
+        f"; showing them changes nothing beyond noise for {', '.join(still)}"
+        if 0 < len(still) < len(of_edits)
+        else ""
+    )
 
 
 def _change_tables(found: Comparison, task: str) -> list[TextTable]:
