@@ -4,10 +4,12 @@ A step looks up the level of each question it touches and moves it; a checkpoint
 before. Both should follow the questions touched, so the time should grow with them, and stay nearly the same from the
 small data set to the large. Every question has been visited before the clock starts: the worst case for the state.
 
-Two things keep the ratio of the sizes above 1, and neither is work that grows with the data. Memory: the touched questions
-lie scattered over hundreds of megabytes, so a look-up waits for main memory where the small state fits the cache
-("plan" is nothing but look-ups, and shows it). Merging: a save swallows older segments that are not larger; in the small
-data set the same questions come back and are written once, in the large one all touched are different.
+Two things keep the ratio of the sizes above 1. Merging: a save swallows older segments that are not larger; in the small
+data set the same questions come back and are written once, in the large one nearly all touched are different ("lines
+written" counts them). Look-ups ("plan" is nothing else) cost more in the large state, and a control says why: a few
+questions drawn from all are looked up, and at once again. The second pass does the same work on what has just been read.
+So where the ratio of the sizes is near 1 for the second pass and well above it for the first, the difference is the time
+to reach a large memory for the first time, and not work that grows with the data. The last line gives both ratios.
 
     python benchmarks/bench_adaptive.py
 """
@@ -19,6 +21,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -29,8 +32,22 @@ from realm_ext.adaptive_store import Segment, load, save
 from realm_ext.checkpoints import step_folder
 
 CONFIG = AdaptiveConfig(kind="per_question", start=0.5)
+LINES = "save, lines written"
+CONTROL = ("a look-up, median us", "the same at once again, median us")
+CONTROL_ROUNDS, CONTROL_QUESTIONS = 1000, 64
 PARTS = ("plan, ms", "update, ms", "save, ms", "step and save, ms")
 Times = dict[tuple[int, str], float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One size: mean milliseconds by questions touched and part, microseconds of a look-up by pass, seconds of a load,
+    MiB of the files."""
+
+    times: Times
+    look_ups: dict[str, float]
+    load: float
+    mebibytes: float
 
 
 def main() -> None:
@@ -40,24 +57,25 @@ def main() -> None:
     parser.add_argument("--touched", type=int, nargs=2, default=(512, 2048), help="questions of a step")
     parser.add_argument("--steps", type=int, default=40, help="steps, a checkpoint after each")
     options = parser.parse_args()
-    found: dict[int, Times] = {}
-    seconds, mebibytes = {}, {}
-    for size in options.sizes:
-        found[size], seconds[size], mebibytes[size] = measure(size, options.touched, options.steps)
+    found = [measure(size, options.touched, options.steps) for size in options.sizes]
     table = Table(
         "mean of a step", *(f"{size:,} questions" for size in options.sizes), "ratio", title="bench_adaptive"
     )
     for touched in options.touched:
-        for name in PARTS:
-            add(table, f"{touched} touched: {name}", [found[size][touched, name] for size in options.sizes])
-    add(table, "load on resume, s", [seconds[size] for size in options.sizes])
-    add(table, "files, MiB", [mebibytes[size] for size in options.sizes])
+        for name in (*PARTS, LINES):
+            add(table, f"{touched} touched: {name}", [one.times[touched, name] for one in found])
+    for name in CONTROL:
+        add(table, name, [one.look_ups[name] for one in found])
+    add(table, "load on resume, s", [one.load for one in found])
+    add(table, "files, MiB", [one.mebibytes for one in found])
     Console().print(table)
     (few, many), (small, large) = options.touched, options.sizes
-    by_touched = found[large][many, PARTS[3]] / found[large][few, PARTS[3]]
-    by_size = found[large][many, PARTS[3]] / found[small][many, PARTS[3]]
+    by_touched = found[1].times[many, PARTS[3]] / found[1].times[few, PARTS[3]]
+    by_size = found[1].times[many, PARTS[3]] / found[0].times[many, PARTS[3]]
     print(f"{many / few:g} times the questions touched: {by_touched:.2f} times the time of step and save")
     print(f"{large / small:g} times the questions known: {by_size:.2f} times")
+    ratios = [found[1].look_ups[name] / found[0].look_ups[name] for name in CONTROL]
+    print(f"a look-up: {ratios[0]:.2f} times; of what has just been read: {ratios[1]:.2f} times")
 
 
 def add(table: Table, name: str, values: Sequence[float]) -> None:
@@ -66,8 +84,8 @@ def add(table: Table, name: str, values: Sequence[float]) -> None:
     table.add_row(name, f"{small:.3f}", f"{large:.3f}", f"{large / small:.2f}")
 
 
-def measure(size: int, touched: Sequence[int], steps: int) -> tuple[Times, float, float]:
-    """Mean milliseconds by questions touched and part, seconds of a load, MiB of the files.
+def measure(size: int, touched: Sequence[int], steps: int) -> Measured:
+    """Everything about one size.
 
     Means, as a save that merges costs more than one that does not. The first checkpoint, which holds every question, is
     written before.
@@ -92,7 +110,8 @@ def measure(size: int, touched: Sequence[int], steps: int) -> tuple[Times, float
         loaded, _ = load(step_folder(root, step), CONFIG)
         seconds = time.perf_counter() - begun
         assert loaded.questions == levels.questions
-        return found, seconds, sum(segment.n_bytes for segment in segments) / 2**20
+        look_ups = control(levels, size)
+        return Measured(found, look_ups, seconds, sum(segment.n_bytes for segment in segments) / 2**20)
     finally:
         shutil.rmtree(root)
 
@@ -100,9 +119,9 @@ def measure(size: int, touched: Sequence[int], steps: int) -> tuple[Times, float
 def run(
     levels: Levels, root: Path, segments: list[Segment], size: int, touched: int, steps: range
 ) -> tuple[dict[str, list[float]], list[Segment]]:
-    """Milliseconds of each part in each step, and the segments of the last checkpoint."""
+    """Milliseconds of each part and lines written in each step, and the segments of the last checkpoint."""
     draw = random.Random(size)
-    times: dict[str, list[float]] = {name: [] for name in PARTS}
+    times: dict[str, list[float]] = {name: [] for name in (*PARTS, LINES)}
     for step in steps:
         numbers = draw.sample(range(size), touched)
         visits = [Visit(uid_of(i), f"realm/bench/{i % 4}", draw.random() < 0.5) for i in numbers]
@@ -117,7 +136,26 @@ def run(
         shutil.rmtree(step_folder(root, step - 1))
         for name, begin, end in zip(PARTS, (0, 1, 2, 0), (1, 2, 3, 3), strict=True):
             times[name].append(1000 * (marks[end] - marks[begin]))
+        times[LINES].append(segments[-1].n_lines)
     return times, segments
+
+
+def control(levels: Levels, size: int) -> dict[str, float]:
+    """Median microseconds of a look-up in each of two passes, of so few questions that what the first reads stays at hand.
+
+    Each pass looks up texts of its own, made before the clock starts: a text keeps its hash once it has been computed.
+    """
+    draw = random.Random(size)
+    found: dict[str, list[float]] = {name: [] for name in CONTROL}
+    for _ in range(CONTROL_ROUNDS):
+        scattered = draw.sample(range(size), CONTROL_QUESTIONS)
+        passes = [[(uid_of(i), f"realm/bench/{i % 4}") for i in scattered] for _ in CONTROL]
+        for name, asked in zip(CONTROL, passes, strict=True):
+            begun = time.perf_counter()
+            for uid, bucket in asked:
+                levels.level(uid, bucket)
+            found[name].append(1e6 * (time.perf_counter() - begun) / CONTROL_QUESTIONS)
+    return {name: statistics.median(values) for name, values in found.items()}
 
 
 def uid_of(number: int) -> str:

@@ -87,7 +87,7 @@ class Visit:
 class QuestionState:
     """What is known of one question: its own level, failed visits in a row, visits so far, and its bucket.
 
-    Slots, as a million of these must fit: 72 bytes each instead of 112, and look-ups miss the cache less.
+    Slots, as a million of these must fit: 72 bytes each instead of 112.
     """
 
     level: float
