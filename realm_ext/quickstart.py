@@ -139,7 +139,9 @@ def realm_command() -> tuple[str, ...]:
     return (sys.executable, "-m", "realm_ext.cli")
 
 
-def sft_stage(base: str, train_file: str, out: str, steps: int, logs: str) -> Stage:
+def sft_stage(
+    base: str, train_file: str, out: str, steps: int, logs: str, overrides: Sequence[str] = ()
+) -> Stage:
     """verl's SFT trainer from `base`, for `steps` steps; its model is `sft_model(out, steps)`."""
     command = (
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"),
@@ -150,6 +152,7 @@ def sft_stage(base: str, train_file: str, out: str, steps: int, logs: str) -> St
         f"trainer.total_training_steps={steps}",
         f"trainer.default_local_dir={out}",
         f"hydra.run.dir={logs}",
+        *overrides,
     )
     says = "guided distillation, contrast rows included (verl SFT)"
     return Stage("sft", says, command, (Path(sft_model(out, steps)) / "config.json",), environment())

@@ -4,6 +4,7 @@ Serves docs/study_plan.md. A stage of the runner:
 
     python -m benchmarks.study.data train STUDY_FILE SEED FOLDER
     python -m benchmarks.study.data test STUDY_FILE N FOLDER
+    python -m benchmarks.study.data harvest HARVESTED SFT_FILE OUT
 
 Rule combinations that `hold_out` names are in no training row; the test set marks them `unseen`.
 """
@@ -16,7 +17,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from benchmarks.study.arithmetic import held_out_sums, sft_rows
+from benchmarks.study.arithmetic import SOURCE, facts, sft_rows
 from benchmarks.study.banks import mismatched, positive_only, positives_as_sft
 from benchmarks.study.plan import Study, read_study
 from data_prep.outputs import replacing, write_parquet
@@ -41,8 +42,7 @@ def write_training(study: Study, seed: int, folder: Path) -> None:
     banks = {"train_positive": positive_only(train), "train_mismatched": mismatched(train)}
     for name, rows in banks.items():
         write_parquet(folder / f"{name}.parquet", rows, RL_SCHEMA, config=name, split="train")
-    tested = {row["question"] for row in held_out_sums(study.arithmetic_questions)}
-    sums = {name: sft_rows(data.arithmetic, seed, name, tested) for name in ("base", "sft")}
+    sums = {name: sft_rows(data.arithmetic, seed, name) for name in ("base", "sft")}
     sft = pq.read_table(folder / "sft.parquet").to_pylist()
     for name, rows in (
         ("base", pq.read_table(folder / "base.parquet").to_pylist() + sums["base"]),
@@ -60,7 +60,25 @@ def write_test(study: Study, n: int, folder: Path) -> None:
         query, ad = parse_question(row["question"])
         row["unseen"] = combination(Item(query, ad, decide(query, ad))) in study.data.hold_out
     _write_lines(folder / TEST, rows)
-    _write_lines(folder / ARITHMETIC, held_out_sums(study.arithmetic_questions))
+    _write_lines(folder / ARITHMETIC, facts())
+
+
+def write_harvest(harvested: Path, sft: Path, out: Path) -> None:
+    """The SFT file between two rounds: harvested chains, and as many rows of the first SFT with routes, and sums.
+
+    The latter keep what the chains say nothing of; bare questions of the first SFT, mostly answered in haste, do not
+    come again.
+
+    Raises:
+        ValueError: nothing was harvested.
+    """
+    rows = pq.read_table(harvested).to_pylist()
+    if not rows:
+        raise ValueError(f"{harvested} has no row: no guided rollout of the first round was right")
+    first = pq.read_table(sft).to_pylist()
+    kept = [row for row in first if row["kind"] == "contrast" or row["source"] == SOURCE]
+    kept = sorted(kept, key=lambda row: row["uid"])[: len(rows)]
+    write_parquet(out, rows + kept, SFT_SCHEMA, config="harvest", split="train")
 
 
 def _write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -80,6 +98,8 @@ def main(arguments: Sequence[str]) -> None:
             write_training(read_study(Path(study)), int(seed), Path(folder))
         case ["test", study, n, folder]:
             write_test(read_study(Path(study)), int(n), Path(folder))
+        case ["harvest", harvested, sft, out]:
+            write_harvest(Path(harvested), Path(sft), Path(out))
         case _:
             sys.exit(__doc__)
 

@@ -88,8 +88,26 @@ def vote(docs: Sequence[Mapping[str, Any]]) -> list[float]:
     return shares
 
 
-def training(tensorboard: Path, rollouts_a_step: int) -> tuple[list[list[float]], dict[str, int], int]:
-    """`(validation curve, tokens of prompts and responses, steps done)` of an RL run."""
+def training(
+    rounds: Sequence[Path], rollouts_a_step: int
+) -> tuple[list[list[float]], dict[str, int], int]:
+    """`(validation curve, tokens of prompts and responses, steps done)` of the RL rounds of an arm, in order.
+
+    Args:
+        rounds: the TensorBoard folder of each; steps of a later round count on from the one before.
+    """
+    curve: list[list[float]] = []
+    tokens: Counter[str] = Counter()
+    steps = 0
+    for tensorboard in rounds:
+        part, spent, done = _round(tensorboard, rollouts_a_step)
+        curve += [[step + steps, *values] for step, *values in part]
+        tokens.update(spent)
+        steps += done
+    return curve, dict(tokens), steps
+
+
+def _round(tensorboard: Path, rollouts_a_step: int) -> tuple[list[list[float]], dict[str, int], int]:
     series, _ = read_scalars(tensorboard)
     unguided, guided = (series.get(f"realm/val/{r}_acc", Series((), ())) for r in REGIMES)
     by_step = dict(zip(guided.steps, guided.values, strict=True))

@@ -57,12 +57,17 @@ class Model:
 
 @dataclass(frozen=True)
 class RL:
-    """Steps of RL, questions a step, rollouts a question, the fade's end, and overrides for every arm."""
+    """Steps of RL, questions a step, rollouts a question, the fade's end, and overrides for every arm.
+
+    `harvest_steps` and `harvest_lr` are those of the SFT between the two rounds of an arm that harvests.
+    """
 
     steps: int
     questions: int
     rollouts: int
     fade_steps: int
+    harvest_steps: int
+    harvest_lr: float
     overrides: tuple[str, ...] = ()
 
 
@@ -78,6 +83,7 @@ class Arm:
         bank: which routes its training rows hold, of `BANKS`.
         train: false: the start itself is measured.
         vote: true: no model; the majority answer of the routes shown.
+        harvest: true: two rounds of half the steps each, between them SFT on the right guided chains of the first.
         steps: RL steps, where not the study's.
         overrides: Hydra overrides of the recipe realm_quickstart.
         needs: why it cannot run yet; such an arm is listed and skipped.
@@ -90,6 +96,7 @@ class Arm:
     bank: str = "all"
     train: bool = True
     vote: bool = False
+    harvest: bool = False
     steps: int | None = None
     overrides: tuple[str, ...] = ()
     needs: str = ""
@@ -127,7 +134,6 @@ class Study:
     model: Model
     rl: RL
     test_questions: int
-    arithmetic_questions: int
     seeds: Mapping[int, tuple[int, ...]]
     arms: Mapping[str, Arm]
     analysis: Analysis
@@ -142,7 +148,6 @@ class Study:
             {
                 **shared,
                 "test": self.test_questions,
-                "arithmetic": self.arithmetic_questions,
                 "version": self.version,
             }
         )

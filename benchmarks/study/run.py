@@ -23,7 +23,7 @@ from rich.table import Table
 from benchmarks.study import measure
 from benchmarks.study.plan import STUDY_FILE, Arm, Study, read_study
 from benchmarks.study.rows import ROWS, Row, is_done, pack, write_row
-from benchmarks.study.stages import Layout, chains
+from benchmarks.study.stages import Layout, chains, first_round
 from benchmarks.study.tasks import read_documents
 from realm_ext.stages import StageFailedError, run_stages
 
@@ -99,7 +99,8 @@ def make_row(layout: Layout, arm: Arm, seed: int, seconds: dict[str, float]) -> 
     folder = layout.arm(arm, seed)
     if arm.train:
         a_step = layout.study.rl.questions * layout.study.rl.rollouts
-        curve, tokens, steps = measure.training(folder / "tensorboard", a_step)
+        rounds = [first_round(folder), folder] if arm.harvest else [folder]
+        curve, tokens, steps = measure.training([part / "tensorboard" for part in rounds], a_step)
         fields |= {"curve": curve, "tokens": tokens, "steps": steps, "rollouts": steps * a_step}
     metrics, correct, n, arithmetic = measure.evaluation(folder / "eval")
     return Row(**fields, metrics=metrics, arithmetic=arithmetic, correct=correct, questions=n)

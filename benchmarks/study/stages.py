@@ -122,34 +122,86 @@ def _start(layout: Layout, start: str, seed: int) -> Chain:
 
 
 def _arm(layout: Layout, arm: Arm, seed: int) -> Chain:
-    folder, rl = layout.arm(arm, seed), layout.study.rl
+    folder, steps = layout.arm(arm, seed), arm.steps or layout.study.rl.steps
     stages: list[Stage] = []
-    if arm.train:
-        bank = "train" if arm.bank == "all" else f"train_{arm.bank}"
-        steps = arm.steps or rl.steps
-        stages = rl_stages(
-            "rl",
-            f"{arm.name}, seed {seed}: {arm.says}",
-            model=layout.start_model(arm.start, seed),
-            train_file=str(layout.data(seed) / f"{bank}.parquet"),
-            val_file=str(layout.data(seed) / "val.parquet"),
-            steps=steps,
-            fade_steps=round(rl.fade_steps * steps / rl.steps),
-            folder=folder,
-            logs=str(folder / "logs"),
-            overrides=(
-                f"data.train_batch_size={rl.questions}",
-                f"actor_rollout_ref.actor.ppo_mini_batch_size={rl.questions}",
-                f"actor_rollout_ref.rollout.n={rl.rollouts}",
-                f"data.seed={seed}",
-                f"realm.seed={seed}",
-                f"realm.max_routes={layout.study.data.routes}",
-                *rl.overrides,
-                *arm.overrides,
-            ),
-        )
+    if arm.harvest:
+        stages = _harvest_rounds(layout, arm, seed, steps // 2)
+    elif arm.train:
+        stages = _round(layout, arm, seed, "rl", folder, layout.start_model(arm.start, seed), steps, seed)
     out = folder / "eval"
     test = evaluation_stage("eval", "lm_eval on the test", layout.model(arm, seed), TASKS, str(FOLDER), out)
     variables = {**test.environment, VARIABLE: str(layout.test)}
     stages.append(Stage(test.name, test.says, test.command, test.outputs, variables))
     return Chain(folder, stages)
+
+
+def _round(
+    layout: Layout,
+    arm: Arm,
+    seed: int,
+    name: str,
+    folder: Path,
+    model: str,
+    steps: int,
+    data_seed: int,
+    *overrides: str,
+) -> list[Stage]:
+    """RL for `steps` steps from `model`, its own fade included, and the merge."""
+    rl = layout.study.rl
+    bank = "train" if arm.bank == "all" else f"train_{arm.bank}"
+    return rl_stages(
+        name,
+        f"{arm.name}, seed {seed}: {arm.says}",
+        model=model,
+        train_file=str(layout.data(seed) / f"{bank}.parquet"),
+        val_file=str(layout.data(seed) / "val.parquet"),
+        steps=steps,
+        fade_steps=round(rl.fade_steps * steps / rl.steps),
+        folder=folder,
+        logs=str(layout.arm(arm, seed) / "logs"),
+        overrides=(
+            f"data.train_batch_size={rl.questions}",
+            f"actor_rollout_ref.actor.ppo_mini_batch_size={rl.questions}",
+            f"actor_rollout_ref.rollout.n={rl.rollouts}",
+            f"data.seed={data_seed}",
+            f"realm.seed={data_seed}",
+            f"realm.max_routes={layout.study.data.routes}",
+            *rl.overrides,
+            *arm.overrides,
+            *overrides,
+        ),
+    )
+
+
+def _harvest_rounds(layout: Layout, arm: Arm, seed: int, steps: int) -> list[Stage]:
+    """A round, SFT on its right guided chains without routes, and a second round on other questions."""
+    folder, rl = layout.arm(arm, seed), layout.study.rl
+    first, rollouts, harvested = first_round(folder), folder / "rollouts", folder / "harvest"
+    rows, between = folder / "harvest.parquet", folder / "sft"
+    routes = (*realm_command(), "routes", "harvest", str(rollouts), str(harvested))
+    merge = (*(sys.executable, "-m", "benchmarks.study.data", "harvest"), str(harvested / "sft.parquet"))
+    train, sft = layout.data(seed) / "train.parquet", layout.data(seed) / "sft.parquet"
+    model = layout.start_model(arm.start, seed)
+    return [
+        *_round(
+            layout, arm, seed, "round1", first, model, steps, seed, f"trainer.rollout_data_dir={rollouts}"
+        ),
+        Stage("harvest", "right guided chains, routes stripped", (*routes, "--data", str(train)), (harvested,)),
+        Stage("harvest_rows", "with rows of the first SFT", (*merge, str(sft), str(rows)), (rows,)),
+        sft_stage(
+            str(first / "huggingface"),
+            str(rows),
+            str(between),
+            rl.harvest_steps,
+            str(folder / "logs"),
+            (f"optim.lr={rl.harvest_lr}",),
+        ),
+        *_round(
+            layout, arm, seed, "round2", folder, sft_model(str(between), rl.harvest_steps), steps, seed + 1_000
+        ),
+    ]
+
+
+def first_round(folder: Path) -> Path:
+    """Where an arm that harvests keeps its first round, below its own folder."""
+    return folder / "round1"

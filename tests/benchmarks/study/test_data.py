@@ -1,5 +1,6 @@
 """The study's data: control banks, arithmetic, the fixed test with its unseen combinations, and the lm-eval tasks."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.study import tasks
-from benchmarks.study.arithmetic import held_out_sums, problem, sft_rows
+from benchmarks.study.arithmetic import SOURCE, facts, sft_rows
 from benchmarks.study.banks import mismatched, positive_only, positives_as_sft
-from benchmarks.study.data import write_test, write_training
+from benchmarks.study.data import write_harvest, write_test, write_training
 from benchmarks.study.plan import read_study
+from data_prep.outputs import write_parquet
+from data_prep.schema import SFT_SCHEMA
 from data_prep.search_relevance.datasets import rl_rows
 from reward_fns import compute_score
 from reward_fns.domains.search_relevance import DOMAIN
@@ -48,25 +51,27 @@ def test_positives_become_chains_that_score() -> None:
         assert parsed.problems == () and parsed.answer == golds[row["uid"]]
 
 
-def test_sums_are_right_and_the_tested_ones_are_never_trained_on() -> None:
-    tested = held_out_sums(100)
-    assert len({row["question"] for row in tested}) == 100
-    rows = sft_rows(300, 1, "sft", {row["question"] for row in tested})
+def test_every_fact_of_arithmetic_is_right_and_learned_equally_often() -> None:
+    assert len({fact["question"] for fact in facts()}) == len(facts()) == 300
+    rows = sft_rows(600, 1, "sft")
+    asked = Counter(row["messages"][0]["content"].partition("?")[0] + "?" for row in rows)
+    assert asked == {fact["question"]: 2 for fact in facts()}
     for row in rows:
-        question = row["messages"][0]["content"].partition("?")[0] + "?"
-        assert question not in {other["question"] for other in tested}
-        first, sign, second = question.removeprefix("What is ").removesuffix("?").split()
-        gold = str(int(first) + int(second) * (1 if sign == "+" else -1))
+        first, sign, second = (
+            row["messages"][0]["content"].partition("?")[0].removeprefix("What is ").split()
+        )
+        a, b = int(first), int(second)
+        gold = str({"+": a + b, "-": a - b, "*": a * b}[sign])
         scored = compute_score("realm/math/unguided", row["messages"][1]["content"], gold)
         assert scored["acc"] == scored["format"] == 1.0
-    assert problem(1, "sft", 3) == problem(1, "sft", 3) != problem(2, "sft", 3)
+    assert sft_rows(600, 1, "sft") == rows != sft_rows(600, 2, "sft")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("study")
     data = replace(STUDY.data, n_base=40, n_sft=40, n_train=60, n_val=10, arithmetic=12)
-    study = replace(STUDY, data=data, arithmetic_questions=20)
+    study = replace(STUDY, data=data)
     write_training(study, 1, made / "data")
     write_test(study, 400, made / "test")
     return made
@@ -91,6 +96,23 @@ def test_unseen_combinations_are_tested_and_not_trained_on(folder: Path) -> None
     assert tasks.score(sums[0], [f"<answer> {sums[0]['gold']} </answer>"]) == {"acc": 1.0}
 
 
+def test_between_rounds_own_chains_come_with_what_they_say_nothing_of(folder: Path, tmp_path: Path) -> None:
+    sft = folder / "data" / "sft.parquet"
+    own = pq.read_table(sft).slice(0, 20).to_pylist()
+    for row in own:
+        row["kind"] = "harvest"
+    write_parquet(tmp_path / "own.parquet", own, SFT_SCHEMA, config="sft", split="train")
+    write_harvest(tmp_path / "own.parquet", sft, tmp_path / "rows.parquet")
+    rows = pq.read_table(tmp_path / "rows.parquet").to_pylist()
+    assert rows[:20] == own and len(rows) == 40
+    assert {(row["kind"] == "contrast", row["source"] == SOURCE) for row in rows[20:]} == {
+        (True, False), (False, True),
+    }  # fmt: skip
+    write_parquet(tmp_path / "none.parquet", [], SFT_SCHEMA, config="sft", split="train")
+    with pytest.raises(ValueError, match="has no row: no guided rollout"):
+        write_harvest(tmp_path / "none.parquet", sft, tmp_path / "rows.parquet")
+
+
 def test_lm_eval_finds_the_tasks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lm_tasks = pytest.importorskip("lm_eval.tasks")
     monkeypatch.setenv(tasks.VARIABLE, str(folder / "test"))
@@ -99,7 +121,7 @@ def test_lm_eval_finds_the_tasks(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     assert sorted(manager.all_tasks) == sorted(names)
     loaded = manager.load(names)["tasks"]
     assert {name: len(loaded[name].eval_docs) for name in names} == {
-        "study_unguided": 400, "study_guided": 400, "study_arithmetic": 20,
+        "study_unguided": 400, "study_guided": 400, "study_arithmetic": 300,
     }  # fmt: skip
     first = loaded["study_guided"].eval_docs[0]
     assert "Routes to judge:" in loaded["study_guided"].doc_to_text(first)

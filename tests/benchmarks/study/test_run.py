@@ -12,7 +12,7 @@ from rich.console import Console
 from benchmarks.study import run as module
 from benchmarks.study.plan import STUDY_FILE, read_study
 from benchmarks.study.rows import is_done, read_rows
-from benchmarks.study.stages import Chain, Layout, chains
+from benchmarks.study.stages import Chain, Layout, chains, first_round
 from realm_ext.stages import Stage
 
 STUDY = read_study()
@@ -52,6 +52,27 @@ def test_every_arm_has_commands_of_its_own_bank_and_start(tmp_path: Path) -> Non
         assert arm.bank == "all" or f"train_{arm.bank}.parquet" in command
         assert plan.start_model(arm.start, 1) in command
         assert all(override in command for override in arm.overrides)
+
+
+def test_an_arm_that_harvests_has_two_rounds_and_sft_on_its_own_chains_between(tmp_path: Path) -> None:
+    plan, arm = layout(tmp_path), STUDY.arms["harvest"]
+    stages = chains(plan, arm, 1)[-1].stages
+    assert [stage.name for stage in stages] == [
+        *("round1", "merge_round1", "harvest", "harvest_rows", "sft", "round2", "merge_round2", "eval")
+    ]
+    commands = {stage.name: " ".join(stage.command) for stage in stages}
+    half = STUDY.rl.steps // 2
+    for name in ("round1", "round2"):
+        assert f"total_training_steps={half} " in commands[name]
+        assert f"fade_steps={STUDY.rl.fade_steps // 2} " in commands[name]
+    assert "data.seed=1 " in commands["round1"] and "data.seed=1001 " in commands["round2"]
+    assert plan.start_model("sft", 1) in commands["round1"]
+    rollouts = str(plan.arm(arm, 1) / "rollouts")
+    assert f"trainer.rollout_data_dir={rollouts}" in commands["round1"] and rollouts in commands["harvest"]
+    assert "rollout_data_dir" not in commands["round2"]
+    assert str(first_round(plan.arm(arm, 1)) / "huggingface") in commands["sft"]
+    assert str(stages[4].outputs[0].parent) in commands["round2"]
+    assert plan.model(arm, 1) in commands["eval"]
 
 
 def test_a_changed_arm_gets_another_folder(tmp_path: Path) -> None:
@@ -179,7 +200,7 @@ def test_seeds_may_be_others_than_the_studys() -> None:
 
 
 def test_arms_that_need_something_are_skipped(faked: Path) -> None:
-    module.main(options(faked, "--arms", "harvest"))
+    module.main(options(faked, "--arms", "rules_kept"))
     assert not (faked / "rows").exists()
 
 

@@ -1,0 +1,30 @@
+"""What a row takes from the folders of a run."""
+
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from benchmarks.study import measure
+
+
+def write_round(folder: Path, steps: int, accuracy: float) -> Path:
+    writer = SummaryWriter(str(folder))
+    for step in range(1, steps + 1):
+        writer.add_scalar("prompt_length/mean", 10.5, step)
+        writer.add_scalar("response_length/mean", 4.0, step)
+    for step in (0, steps):
+        writer.add_scalar("realm/val/unguided_acc", accuracy + step / 10, step)
+        writer.add_scalar("realm/val/guided_acc", 0.75, step)
+    writer.close()
+    return folder
+
+
+def test_rounds_are_one_training(tmp_path: Path) -> None:
+    rounds = [write_round(tmp_path / "a", 2, 0.25), write_round(tmp_path / "b", 3, 0.5)]
+    curve, tokens, steps = measure.training(rounds, rollouts_a_step=8)
+    assert steps == 5 and tokens == {"prompt": 5 * 84, "response": 5 * 32}
+    assert [point[0] for point in curve] == [0, 2, 2, 5]
+    assert [round(point[1], 3) for point in curve] == [0.25, 0.45, 0.5, 0.8]
+    assert {point[2] for point in curve} == {0.75}
+    alone, spent, done = measure.training(rounds[1:], rollouts_a_step=8)
+    assert (done, spent["prompt"], alone[0][0]) == (3, 3 * 84, 0)
