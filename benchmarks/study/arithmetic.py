@@ -1,9 +1,9 @@
 """General arithmetic beside the domain: facts learned before RL, asked again after it.
 
-Serves docs/study_plan.md ("forgetting"). The facts are sums, differences and products of the numbers from 1 to 10, 300 in
-all; `base` and SFT have learned them, RL never sees one, and all of them are asked at the end. What is measured is what RL
-makes a model forget, so the questions are those of training. Answers are scored by the domain `math`, in the grammar of
-everything else.
+Serves docs/study_plan.md ("forgetting"). The facts are the sums of two numbers from 1 to 10, 100 in all; `base` and SFT
+have learned them, RL never sees one, and all of them are asked at the end. What is measured is what RL makes a model
+forget, so the questions are those of training. Answers are scored by the domain `math`, in the grammar of everything
+else.
 """
 
 import random
@@ -23,16 +23,10 @@ def facts() -> list[dict[str, Any]]:
     made = []
     for first in range(1, LARGEST + 1):
         for second in range(1, LARGEST + 1):
-            high, low = max(first, second), min(first, second)
-            for left, sign, right, result in (
-                (first, "+", second, first + second),
-                (first, "*", second, first * second),
-                (high + low, "-", second, high + low - second),
-            ):
-                question, gold = f"What is {left} {sign} {right}?", str(result)
-                reasoning = f"{left} {sign} {right}: {gold}"
-                uid = content_uid(question, gold)
-                made.append({"uid": uid, "question": question, "reasoning": reasoning, "gold": gold})
+            question, gold = f"What is {first} + {second}?", str(first + second)
+            reasoning = f"{first} + {second}: {gold}"
+            uid = content_uid(question, gold)
+            made.append({"uid": uid, "question": question, "reasoning": reasoning, "gold": gold})
     return made
 
 

@@ -42,7 +42,8 @@ def write_training(study: Study, seed: int, folder: Path) -> None:
     banks = {"train_positive": positive_only(train), "train_mismatched": mismatched(train)}
     for name, rows in banks.items():
         write_parquet(folder / f"{name}.parquet", rows, RL_SCHEMA, config=name, split="train")
-    sums = {name: sft_rows(data.arithmetic, seed, name) for name in ("base", "sft")}
+    counts = {"base": data.arithmetic_base, "sft": data.arithmetic_sft}
+    sums = {name: sft_rows(count, seed, name) for name, count in counts.items()}
     sft = pq.read_table(folder / "sft.parquet").to_pylist()
     for name, rows in (
         ("base", pq.read_table(folder / "base.parquet").to_pylist() + sums["base"]),

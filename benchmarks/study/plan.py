@@ -30,7 +30,7 @@ class Data:
     Attributes:
         n_base, n_sft, n_train, n_val, routes, brief_share, contrast_share: as the command's options.
         hold_out: rule combinations (`R7+R10`) that no row but the test's has.
-        arithmetic: rows of general arithmetic among the `base` and the SFT rows.
+        arithmetic_base, arithmetic_sft: rows of general arithmetic among the `base` and the SFT rows.
     """
 
     n_base: int
@@ -41,7 +41,8 @@ class Data:
     brief_share: float
     contrast_share: float
     hold_out: tuple[str, ...]
-    arithmetic: int
+    arithmetic_base: int
+    arithmetic_sft: int
 
 
 @dataclass(frozen=True)

@@ -52,25 +52,22 @@ def test_positives_become_chains_that_score() -> None:
 
 
 def test_every_fact_of_arithmetic_is_right_and_learned_equally_often() -> None:
-    assert len({fact["question"] for fact in facts()}) == len(facts()) == 300
-    rows = sft_rows(600, 1, "sft")
+    assert len({fact["question"] for fact in facts()}) == len(facts()) == 100
+    rows = sft_rows(200, 1, "sft")
     asked = Counter(row["messages"][0]["content"].partition("?")[0] + "?" for row in rows)
     assert asked == {fact["question"]: 2 for fact in facts()}
     for row in rows:
-        first, sign, second = (
-            row["messages"][0]["content"].partition("?")[0].removeprefix("What is ").split()
-        )
-        a, b = int(first), int(second)
-        gold = str({"+": a + b, "-": a - b, "*": a * b}[sign])
+        first, _, second = row["messages"][0]["content"].partition("?")[0].removeprefix("What is ").split()
+        gold = str(int(first) + int(second))
         scored = compute_score("realm/math/unguided", row["messages"][1]["content"], gold)
         assert scored["acc"] == scored["format"] == 1.0
-    assert sft_rows(600, 1, "sft") == rows != sft_rows(600, 2, "sft")
+    assert sft_rows(200, 1, "sft") == rows != sft_rows(200, 2, "sft")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("study")
-    data = replace(STUDY.data, n_base=40, n_sft=40, n_train=60, n_val=10, arithmetic=12)
+    data = replace(STUDY.data, n_base=40, n_sft=40, n_train=60, n_val=10, arithmetic_base=12, arithmetic_sft=12)
     study = replace(STUDY, data=data)
     write_training(study, 1, made / "data")
     write_test(study, 400, made / "test")
@@ -121,7 +118,7 @@ def test_lm_eval_finds_the_tasks(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     assert sorted(manager.all_tasks) == sorted(names)
     loaded = manager.load(names)["tasks"]
     assert {name: len(loaded[name].eval_docs) for name in names} == {
-        "study_unguided": 400, "study_guided": 400, "study_arithmetic": 300,
+        "study_unguided": 400, "study_guided": 400, "study_arithmetic": 100,
     }  # fmt: skip
     first = loaded["study_guided"].eval_docs[0]
     assert "Routes to judge:" in loaded["study_guided"].doc_to_text(first)
