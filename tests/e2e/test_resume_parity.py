@@ -107,6 +107,7 @@ def test_adaptive_exposure(stack: Stack, data: Path, trained: Trained, drawn: di
     segment.unlink()  # older checkpoints hold the same file
     segment.write_bytes(content[: len(content) // 2])
     done = stack.must(two, 900, **drawn)
-    assert f"global_step_{newest} has a torn adaptive state" in done.out
+    torn = f"{len(content) // 2} bytes of {len(content)} in {FOLDER}/{segment.name}"
+    assert f"global_step_{newest} has {torn}" in done.out
     assert f"ReaLM: resuming from step {newest - 1}, the last whole checkpoint" in done.out
     assert decisions(root) == without_kills(stack, whole, commands(whole, trained, data, *ADAPTIVE)[0], drawn)
