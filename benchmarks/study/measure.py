@@ -88,9 +88,7 @@ def vote(docs: Sequence[Mapping[str, Any]]) -> list[float]:
     return shares
 
 
-def training(
-    rounds: Sequence[Path], rollouts_a_step: int
-) -> tuple[list[list[float]], dict[str, int], int]:
+def training(rounds: Sequence[Path], rollouts_a_step: int) -> tuple[list[list[float]], dict[str, int], int]:
     """`(validation curve, tokens of prompts and responses, steps done)` of the RL rounds of an arm, in order.
 
     Args:

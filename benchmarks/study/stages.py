@@ -186,7 +186,9 @@ def _harvest_rounds(layout: Layout, arm: Arm, seed: int, steps: int) -> list[Sta
         *_round(
             layout, arm, seed, "round1", first, model, steps, seed, f"trainer.rollout_data_dir={rollouts}"
         ),
-        Stage("harvest", "right guided chains, routes stripped", (*routes, "--data", str(train)), (harvested,)),
+        Stage(
+            "harvest", "right guided chains, routes stripped", (*routes, "--data", str(train)), (harvested,)
+        ),
         Stage("harvest_rows", "with rows of the first SFT", (*merge, str(sft), str(rows)), (rows,)),
         sft_stage(
             str(first / "huggingface"),
@@ -197,7 +199,14 @@ def _harvest_rounds(layout: Layout, arm: Arm, seed: int, steps: int) -> list[Sta
             (f"optim.lr={rl.harvest_lr}",),
         ),
         *_round(
-            layout, arm, seed, "round2", folder, sft_model(str(between), rl.harvest_steps), steps, seed + 1_000
+            layout,
+            arm,
+            seed,
+            "round2",
+            folder,
+            sft_model(str(between), rl.harvest_steps),
+            steps,
+            seed + 1_000,
         ),
     ]
 

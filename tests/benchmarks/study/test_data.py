@@ -67,7 +67,9 @@ def test_every_fact_of_arithmetic_is_right_and_learned_equally_often() -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("study")
-    data = replace(STUDY.data, n_base=40, n_sft=40, n_train=60, n_val=10, arithmetic_base=12, arithmetic_sft=12)
+    data = replace(
+        STUDY.data, n_base=40, n_sft=40, n_train=60, n_val=10, arithmetic_base=12, arithmetic_sft=12
+    )
     study = replace(STUDY, data=data)
     write_training(study, 1, made / "data")
     write_test(study, 400, made / "test")
