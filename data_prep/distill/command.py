@@ -33,6 +33,7 @@ from data_prep.distill.store import Store
 from data_prep.distill.teachers import Teacher
 from data_prep.distill.vllm_teacher import VllmTeacher
 from data_prep.filters.exact import ExactDuplicate
+from data_prep.filters.similarity_option import Similarity, threshold_of
 from data_prep.outputs import OTHER_LICENCE, hash_file
 from data_prep.vllm_settings import read_engine_options
 from reward_fns import domains
@@ -109,9 +110,7 @@ def distill(
         list[str] | None,
         typer.Option(help="Leave out questions of this evaluation set: JSONL, parquet or an lm-eval task."),
     ] = None,
-    similarity: Annotated[
-        float, typer.Option(min=0.5, help="SFT rows this much alike are left out but one; above 1: none.")
-    ] = 0.9,
+    similarity: Similarity = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Use only the first so many rows.")] = None,
     store: teacher_options.StoreFolder = None,
@@ -176,7 +175,7 @@ def distill(
             send_seeds=send_seeds,
             rows_per_file=rows_per_file,
             filters=(ExactDuplicate(),),
-            similarity=similarity,
+            similarity=threshold_of(similarity),
             question_filters=overlap_filters(not_in or ()),
         )
         prices, ceiling = teacher_options.read_money(price_in, price_out, max_cost)

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from data_prep.distill.teacher_options import EngineArguments
+from data_prep.filters.similarity_option import Similarity, threshold_of
 from data_prep.further_domains import Domains, load_domains
 from data_prep.model_files import model_folder
 from data_prep.outputs import start_folder
@@ -153,9 +154,7 @@ def select(
         bool, typer.Option("--mismatched", help="Routes of other questions, for control runs.")
     ] = False,
     max_chars: Annotated[int, typer.Option(min=1, help="Longer routes are left out.")] = 20_000,
-    similarity: Annotated[
-        float, typer.Option(min=0, max=1, help="Near duplicates from here on are left out; 1: none are.")
-    ] = 0.9,
+    similarity: Similarity = 0.9,
     drop_bare: Annotated[
         bool, typer.Option("--drop-bare", help="Leave out questions that end without routes.")
     ] = False,
@@ -173,7 +172,7 @@ def select(
             seed=seed,
             targets=Targets(all_wrong, all_right),
             max_chars=max_chars,
-            similarity=similarity if similarity < 1 else None,
+            similarity=threshold_of(similarity),
             student=_writer(student),
             with_stale=with_stale,
             mismatched=mismatched,
