@@ -35,9 +35,7 @@ StoreFolder = Annotated[
 ]
 Concurrency = Annotated[
     int | None,
-    typer.Option(
-        min=1, help=f"Requests at a time; {CONCURRENCY} over HTTP, {LOCAL_CONCURRENCY} with vllm."
-    ),
+    typer.Option(min=1, help=f"Requests at a time; {CONCURRENCY} over HTTP, {LOCAL_CONCURRENCY} with vllm."),
 ]
 RequestsPerMinute = Annotated[float | None, typer.Option(min=0.001, help="No more than this.")]
 PriceIn = Annotated[float, typer.Option(min=0, help="Price of a million prompt tokens.")]

@@ -80,7 +80,9 @@ def test_memory_holds_two_batches_of_rows_and_a_few_buckets(
     for _ in sort_on_disk(made(), SCHEMA, lambda row: key_of(row["uid"]), scratch=tmp_path, size=size):
         most = max(most, pa.total_allocated_bytes())
     assert BATCH <= Counted.most <= 2 * BATCH + 2
-    assert size // 16 < most - before < 5 * size // 16, "the sixteenth part waits or is sorted, with copies of it"
+    assert size // 16 < most - before < 5 * size // 16, (
+        "the sixteenth part waits or is sorted, with copies of it"
+    )
 
 
 def test_what_was_read_does_not_stay_resident(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_select_writes_a_whole_folder(bank: Path, data: Path, tmp_path: Path) ->
     assert "a control, not training data" in (out / "README.md").read_text()
     assert json.loads((out / PROVENANCE).read_text())["parameters"] == {"mismatched": True, "similarity": 1}
     code, _, err = run("select", bank, data, out, "--similarity", 1.1)
-    assert code == 2 and "1.1 is not in the range" in err
+    assert code == 2 and "should be less than or equal to 1" in err
 
 
 def test_label_and_stats(bank: Path, tmp_path: Path) -> None:
