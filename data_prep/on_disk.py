@@ -1,4 +1,4 @@
-"""Sorting and keeping rows on disk, so that memory does not grow with their number.
+"""Reading, sorting and keeping rows on disk, so that memory does not grow with their number.
 
 Serves design.md, section Data. Rows are spread over buckets by the leading bits of their key, each bucket in one
 Arrow file; the buckets are then read one after the other and sorted in memory. A bucket holds about `BUCKET_BYTES`
@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 BUCKET_BYTES = 8 << 20
 MAX_BUCKETS = 256
@@ -24,12 +25,22 @@ SCRATCH_PREFIX = ".realm_scratch_"
 """Temporary folders inside an output folder; what a killed command left there is removed by the next."""
 
 _KEY_BITS = 64
+_READ_BYTES = 64 << 10
 
 _PLACE, _TIE = pa.field("place of the row", pa.uint64()), pa.field("tie of the row", pa.string())
 
 Row = Mapping[str, Any]
 Key = tuple[int, str]
 """Where a row stands: a number of 64 bits, evenly spread, and what decides between equal ones."""
+
+
+def stream_parquet(path: Path) -> pq.ParquetFile:
+    """A parquet file to be read in batches. Memory holds a piece of each column; by default pyarrow reads all ahead.
+
+    Raises:
+        pa.ArrowException, OSError: it cannot be read.
+    """
+    return pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BYTES)
 
 
 def remove_scratch(folder: Path) -> None:
