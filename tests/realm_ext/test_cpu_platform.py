@@ -76,7 +76,7 @@ SCENARIOS: dict[str, tuple[str, dict[str, str]]] = {
 }
 # What costs most to import, none of which loads verl or vllm.
 DEAR = (
-    "import ray, tensordict, torch, transformers;"
+    "import datasets, hydra, peft, ray, tensordict, torch, transformers;"
     "from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel"
 )
 
