@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
 
+from data_prep.further_domains import Domains, load_domains
+from data_prep.on_disk import stream_parquet
 from data_prep.routes.composition import kind_of, mix_of
 from reward_fns import domains
 from reward_fns.mrpv import MAX_GUESS_RATE, measured_guess_rates, measured_right_share
@@ -49,10 +50,7 @@ class Checked:
 
 def check(
     files: Annotated[list[Path], typer.Argument(help="Parquet files in the RL schema.")],
-    domain: Annotated[
-        list[str] | None,
-        typer.Option(help="Module of a further domain: package.module or package.module:NAME."),
-    ] = None,
+    domain: Domains = None,
 ) -> None:
     """Check RL data: gold answers, route labels, shares and surface statistics.
 
@@ -60,8 +58,7 @@ def check(
     """
     failed = False
     try:
-        for module in domain or ():
-            domains.load(module)
+        load_domains(domain)
         for path in files:
             checked = check_file(path)
             typer.echo("\n".join([str(path), *describe(checked)]))
@@ -187,7 +184,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
     if not path.is_file():
         raise ValueError(f"{path} does not exist; give parquet files")
     try:
-        file = pq.ParquetFile(path)
+        file = stream_parquet(path)
         missing = [name for name in NEEDED if name not in file.schema_arrow.names]
         if missing:
             raise ValueError(

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from data_prep.filters.overlap import OverlapFilter, OverlapIndex
+from data_prep.on_disk import stream_parquet
 
 ROWS_AT_A_TIME = 1024
 SUFFIXES = (".parquet", ".jsonl")
@@ -217,7 +217,7 @@ def training_rows(path: Path, torn: list[int]) -> Iterator[tuple[int, Mapping[st
     """
     if path.suffix == ".parquet":
         try:
-            with pq.ParquetFile(path) as file:
+            with stream_parquet(path) as file:
                 rows = (
                     row for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME) for row in batch.to_pylist()
                 )

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import pyarrow.parquet as pq
 import typer
 
+from data_prep.on_disk import stream_parquet
 from realm_ext.prompt import GUIDED, UNGUIDED
 
 BATCH = 16  # rows of a training step
@@ -177,7 +178,7 @@ def message_texts(parquet: Path) -> Iterator[str]:
     Raises:
         ValueError: the file has neither a column `messages` nor a column `prompt`.
     """
-    file = pq.ParquetFile(parquet)
+    file = stream_parquet(parquet)
     names = file.schema_arrow.names
     if "messages" not in names and "prompt" not in names:
         raise ValueError(

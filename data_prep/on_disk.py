@@ -1,19 +1,22 @@
-"""Sorting and keeping rows on disk, so that memory does not grow with their number.
+"""Reading, sorting and keeping rows on disk, so that memory does not grow with their number.
 
 Serves design.md, section Data. Rows are spread over buckets by the leading bits of their key, each bucket in one
 Arrow file; the buckets are then read one after the other and sorted in memory. A bucket holds about `BUCKET_BYTES`
-up to `MAX_BUCKETS` buckets (2 GiB of rows); of a larger input it holds its 256th part.
+up to `MAX_BUCKETS` buckets (2 GiB of rows); of a larger input it holds its 256th part. As much waits, as Arrow, to be
+spread; as Python objects, which take several times the room, there are never more than `BATCH` rows.
 """
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 BUCKET_BYTES = 8 << 20
 MAX_BUCKETS = 256
@@ -21,14 +24,23 @@ BATCH = 512
 SCRATCH_PREFIX = ".realm_scratch_"
 """Temporary folders inside an output folder; what a killed command left there is removed by the next."""
 
-_BUFFERED = 8192
 _KEY_BITS = 64
+_READ_BYTES = 64 << 10
 
 _PLACE, _TIE = pa.field("place of the row", pa.uint64()), pa.field("tie of the row", pa.string())
 
 Row = Mapping[str, Any]
 Key = tuple[int, str]
 """Where a row stands: a number of 64 bits, evenly spread, and what decides between equal ones."""
+
+
+def stream_parquet(path: Path) -> pq.ParquetFile:
+    """A parquet file to be read in batches. Memory holds a piece of each column; by default pyarrow reads all ahead.
+
+    Raises:
+        pa.ArrowException, OSError: it cannot be read.
+    """
+    return pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BYTES)
 
 
 def remove_scratch(folder: Path) -> None:
@@ -62,17 +74,7 @@ def sort_on_disk(
     n_buckets = min(MAX_BUCKETS, max(1, -(-size // BUCKET_BYTES)))
     scratch.mkdir(parents=True, exist_ok=True)
     paths = [scratch / f"bucket_{number:03d}.arrow" for number in range(n_buckets)]
-    with_place = schema.append(_PLACE).append(_TIE)
-    with ExitStack() as open_files:
-        writers = [open_files.enter_context(RowWriter(path, with_place)) for path in paths]
-        source = iter(rows)
-        while chunk := list(islice(source, _BUFFERED)):
-            parts: list[list[Row]] = [[] for _ in paths]
-            for row in chunk:
-                place, tie = key(row)
-                parts[place * n_buckets >> _KEY_BITS].append({**row, _PLACE.name: place, _TIE.name: tie})
-            for writer, part in zip(writers, parts, strict=True):
-                writer.write(part)
+    _fill_buckets(paths, rows, schema.append(_PLACE).append(_TIE), key)
     for path in paths:
         yield from _sorted_bucket(path)
         path.unlink()
@@ -87,10 +89,9 @@ class RowWriter:
         self._writer = pa.ipc.new_stream(str(path), schema, options=options)
         self._waiting: list[Row] = []
 
-    def write(self, rows: list[Row]) -> None:
-        """Append one batch."""
-        if rows:
-            self._writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=self._schema))
+    def write(self, rows: pa.Table) -> None:
+        """Append rows at once."""
+        self._writer.write_table(rows)
 
     def write_one(self, row: Row) -> None:
         """Append a row, with the next batch."""
@@ -110,19 +111,62 @@ class RowWriter:
         self._writer.close()
 
     def _flush(self) -> None:
-        self.write(self._waiting)
+        if self._waiting:
+            self.write(pa.Table.from_pylist(self._waiting, schema=self._schema))
         self._waiting = []
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a file that `RowWriter` wrote, a batch at a time."""
-    with pa.ipc.open_stream(str(path)) as reader:
+    with _opened(path) as reader:
         for batch in reader:
             yield from batch.to_pylist()
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[pa.RecordBatchReader]:
+    """The batches of a file. By its name alone pyarrow would map it, and all that was read of it would stay resident."""
+    with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
+        yield reader
+
+
+def _fill_buckets(
+    paths: Sequence[Path], rows: Iterable[Row], schema: pa.Schema, key: Callable[[Row], Key]
+) -> None:
+    """Spread the rows, which get their keys as further columns, over the files."""
+    with ExitStack() as open_files:
+        writers = [open_files.enter_context(RowWriter(path, schema)) for path in paths]
+        source = iter(rows)
+        waiting: list[pa.RecordBatch] = []
+        into: list[int] = []
+        while chunk := list(islice(source, BATCH)):
+            placed = []
+            for row in chunk:
+                place, tie = key(row)
+                placed.append({**row, _PLACE.name: place, _TIE.name: tie})
+                into.append(place * len(paths) >> _KEY_BITS)
+            waiting.append(pa.RecordBatch.from_pylist(placed, schema=schema))
+            if sum(batch.nbytes for batch in waiting) >= BUCKET_BYTES:
+                _spread(waiting, into, writers)
+                waiting, into = [], []
+        _spread(waiting, into, writers)
+
+
+def _spread(waiting: Sequence[pa.RecordBatch], into: Sequence[int], writers: Sequence[RowWriter]) -> None:
+    """Append each row to the writer of its number in `into`; those of one writer in the order in which they came."""
+    if not waiting:
+        return
+    numbers = np.asarray(into)
+    ordered = pa.Table.from_batches(waiting).take(pa.array(np.argsort(numbers, kind="stable")))
+    first = 0
+    for writer, count in zip(writers, np.bincount(numbers, minlength=len(writers)).tolist(), strict=True):
+        if count:
+            writer.write(ordered.slice(first, count))
+            first += count
+
+
 def _sorted_bucket(path: Path) -> Iterator[dict[str, Any]]:
-    with pa.ipc.open_stream(str(path)) as reader:
+    with _opened(path) as reader:
         table = reader.read_all()
     arrived = pa.array(range(table.num_rows), pa.int64())
     order = pa.table([table[_PLACE.name], table[_TIE.name], arrived], names=["place", "tie", "arrived"])

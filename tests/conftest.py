@@ -1,9 +1,11 @@
 """Fixtures that several test folders share, the `e2e` mark of everything under tests/e2e, and what runs side by side."""
 
+import gc
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,25 @@ from filelock import FileLock
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Files whose tests wait longest on programs that they start, the longest first: they begin, so that none ends alone.
 SLOW_FILES = ("test_configs.py", "test_packaging.py", "test_docs.py", "test_cpu_platform.py", "test_tasks.py")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collecting loads torch, verl and the like: 700,000 objects, none of them garbage, that each full collection walks.
+
+    So there is none until they are loaded, and none walks them afterwards.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let them go in the usual way."""
+    gc.unfreeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,9 +5,6 @@ composed recipes are compared with verl's own configs here.
 """
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ import yaml
 
 from realm_ext.config import read_config
 from reward_fns.mrpv import Weights, check_weights
+from tests.forked import Program, run_forked
 
 pytest.importorskip("verl")
 pytestmark = pytest.mark.timeout(600)
@@ -75,35 +73,39 @@ def fields(node):
 recipes, folder = sys.argv[1:], find_folder(Folder.CONFIGS)
 with initialize_config_dir(config_dir=str(folder), version_base=None):
     composed = {name: plain(name) for name in recipes}
+print("COMPOSED" + json.dumps({
+    "folder": str(folder), "package": str(Path(configs.__file__).resolve().parent), "composed": composed,
+}))
+"""
+KNOWN = """
 with initialize_config_module(config_module="verl.trainer.config", version_base=None):
     bases = {name: plain(name) for name in ("ppo_trainer", "sft_trainer_engine")}
     known = {name: fields(base) for name, base in bases.items()}
-print("COMPOSED" + json.dumps({
-    "folder": str(folder), "package": str(Path(configs.__file__).resolve().parent),
-    "composed": composed, "bases": bases, "fields": known,
-}))
+print("KNOWN" + json.dumps({"bases": bases, "fields": known}))
 """
-
-
-def compose(cwd: Path, recipes: list[str], **environment: str) -> dict[str, Any]:
-    """Compose in a new Python, away from the checkout."""
-    done = subprocess.run(
-        [sys.executable, "-c", COMPOSE, *recipes],
-        cwd=cwd,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    found: dict[str, Any] = json.loads(done.stdout.rpartition("COMPOSED")[2])
-    return found
+# What verl itself imports, or most of it.
+DEAR = "import hydra, numpy, omegaconf, pandas, ray, tensordict, torch, transformers"
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return compose(tmp_path_factory.mktemp("elsewhere"), list(RECIPES))
+def both(installed_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What a Python composes away from the checkout: the one that has it installed, and one with the wheel."""
+    programs = (
+        Program(COMPOSE + KNOWN, tuple(RECIPES)),
+        Program(COMPOSE, tuple(RECIPES), {"PYTHONPATH": str(installed_wheel)}),
+    )
+    made = run_forked(programs, tmp_path_factory.mktemp("elsewhere"), preload=DEAR, timeout=500)
+    assert [done.returncode for done in made] == [0, 0], "\n".join(done.stderr[-4000:] for done in made)
+    composed, _, known = made[0].stdout.rpartition("COMPOSED")[2].partition("KNOWN")
+    return {
+        "checkout": json.loads(composed) | json.loads(known),
+        "installed": json.loads(made[1].stdout.rpartition("COMPOSED")[2]),
+    }
+
+
+@pytest.fixture(scope="module")
+def checkout(both: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return both["checkout"]
 
 
 @pytest.fixture(scope="module")
@@ -149,9 +151,9 @@ def test_a_recipe_says_how_it_is_run(name: str) -> None:
 
 
 def test_composes_from_an_installed_wheel_as_in_the_checkout(
-    checkout: dict[str, Any], installed_wheel: Path, tmp_path: Path
+    both: dict[str, dict[str, Any]], installed_wheel: Path
 ) -> None:
-    installed = compose(tmp_path, list(RECIPES), PYTHONPATH=str(installed_wheel))
+    checkout, installed = both["checkout"], both["installed"]
     assert Path(installed["folder"]) == Path(installed["package"]) == installed_wheel.resolve() / "configs"
     assert Path(checkout["folder"]) == CONFIGS
     for name in RECIPES:

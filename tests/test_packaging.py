@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.forked import Program, run_forked
+
 REPOSITORY = Path(__file__).resolve().parents[1]
+DEAR = "import matplotlib.pyplot, numpy, pandas, pyarrow.parquet, rich.console, scipy.integrate, typer, yaml"
 PACKAGES = ("realm_ext", "reward_fns", "data_prep", "eval_tasks", "configs")
 
 
@@ -107,8 +110,11 @@ def test_every_registered_command_exists(installed_wheel: Path, tmp_path: Path) 
     )
     commands = run_installed(installed_wheel, tmp_path, "-c", listing).split()
     assert "paths" in commands
-    for command in commands:
-        assert "Usage" in run_installed(installed_wheel, tmp_path, script(installed_wheel), command, "--help")
+    run = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    programs = [Program(run, (script(installed_wheel), command, "--help")) for command in commands]
+    environment = os.environ | {"PYTHONPATH": str(installed_wheel)}
+    for done in run_forked(programs, tmp_path, preload=DEAR, environment=environment):
+        assert done.returncode == 0 and "Usage" in done.stdout, done.stderr
 
 
 def test_locks_pin_each_package_once_and_agree_with_the_extras() -> None:

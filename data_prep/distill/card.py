@@ -13,6 +13,7 @@ from data_prep.distill.options import Options
 from data_prep.distill.requests import Parameters
 from data_prep.distill.teachers import Teacher
 from data_prep.distill.writing import KEPT, Tally, ordered
+from data_prep.filters.similarity_option import option_of
 from data_prep.outputs import OTHER_LICENCE, Card, Provenance, WrittenFile
 
 SUMMARY = (
@@ -72,7 +73,7 @@ def make_provenance(
             "routes": options.routes,
             "keep_rules": options.keep_rules,
             "max_chars": options.max_chars,
-            "similarity": options.similarity,
+            "similarity": option_of(options.similarity),
             "seed": options.seed,
         },
         inputs=about.inputs,

@@ -5,7 +5,6 @@ Serves design.md, section Guided CoT distillation.
 
 import asyncio
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -15,6 +14,7 @@ from rich.console import Console
 
 from data_prep.contamination_sources import overlap_filters
 from data_prep.distill import estimate as estimating
+from data_prep.distill import teacher_options
 from data_prep.distill.card import About
 from data_prep.distill.ending import EXIT_CODES, signals_end
 from data_prep.distill.experts import Expert, find_expert
@@ -33,6 +33,7 @@ from data_prep.distill.store import Store
 from data_prep.distill.teachers import Teacher
 from data_prep.distill.vllm_teacher import VllmTeacher
 from data_prep.filters.exact import ExactDuplicate
+from data_prep.filters.similarity_option import Similarity, threshold_of
 from data_prep.outputs import OTHER_LICENCE, hash_file
 from data_prep.vllm_settings import read_engine_options
 from reward_fns import domains
@@ -69,15 +70,10 @@ def distill(
         Kind,
         typer.Option(help="Any OpenAI-compatible endpoint, a local model in vLLM, or the domain's expert."),
     ],
-    model: Annotated[str, typer.Option(help="Name at the endpoint, or folder of the local model.")] = "",
-    base_url: Annotated[str, typer.Option(help="Address of the endpoint.")] = OPENAI_URL,
-    api_key_env: Annotated[
-        str, typer.Option(help="Environment variable that holds the API key.")
-    ] = KEY_VARIABLE,
-    engine: Annotated[
-        list[str] | None,
-        typer.Option(help="A further argument of vLLM's engine as NAME=VALUE, e.g. max_model_len=4096."),
-    ] = None,
+    model: teacher_options.Model = "",
+    base_url: teacher_options.BaseUrl = OPENAI_URL,
+    api_key_env: teacher_options.ApiKeyEnv = KEY_VARIABLE,
+    engine: teacher_options.EngineArguments = None,
     expert: Annotated[str | None, typer.Option(help="The domain's expert as package.module:NAME.")] = None,
     attempts: Annotated[
         int, typer.Option(min=1, help="Chains asked of a question at most, until one is taken.")
@@ -101,46 +97,34 @@ def distill(
         ContrastFrom, typer.Option(help="Who judges in contrast rows.")
     ] = ContrastFrom.AUTO,
     routes: Annotated[int, typer.Option(min=1, help="Routes in a contrast row at most.")] = 4,
-    temperature: Annotated[
-        float, typer.Option(min=-1, help="Of the teacher; at 0 all attempts are alike, -1 is not sent.")
-    ] = 0.7,
+    temperature: teacher_options.Temperature = 0.7,
     top_p: Annotated[float | None, typer.Option(min=0, max=1, help="Of the teacher.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Of one reply.")] = 1024,
+    max_tokens: teacher_options.MaxTokens = 1024,
     limit_name: Annotated[
         str, typer.Option(help="How the endpoint calls that: max_tokens or max_completion_tokens.")
     ] = "max_tokens",
     extra_body: Annotated[str, typer.Option(help="JSON object with further fields of each request.")] = "{}",
-    send_seeds: Annotated[bool, typer.Option(help="Send a seed with each request.")] = True,
+    send_seeds: teacher_options.SendSeeds = True,
     max_chars: Annotated[int, typer.Option(min=1, help="Of a chain; longer ones are dropped.")] = MAX_CHARS,
     not_in: Annotated[
         list[str] | None,
         typer.Option(help="Leave out questions of this evaluation set: JSONL, parquet or an lm-eval task."),
     ] = None,
-    similarity: Annotated[
-        float, typer.Option(min=0.5, help="SFT rows this much alike are left out but one; above 1: none.")
-    ] = 0.9,
+    similarity: Similarity = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Use only the first so many rows.")] = None,
-    store: Annotated[
-        Path | None, typer.Option(file_okay=False, help="Folder of the replies; OUT.store if not given.")
-    ] = None,
-    concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Requests at a time; 16 over HTTP, 128 with vllm.")
-    ] = None,
-    requests_per_minute: Annotated[float | None, typer.Option(min=0.001, help="No more than this.")] = None,
+    store: teacher_options.StoreFolder = None,
+    concurrency: teacher_options.Concurrency = None,
+    requests_per_minute: teacher_options.RequestsPerMinute = None,
     tokens_per_minute: Annotated[
         float | None, typer.Option(min=1, help="Of prompts and replies together.")
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one try.")] = 120.0,
     tries: Annotated[int, typer.Option(min=1, help="Of one request, where a failure may pass.")] = 8,
-    skip_failing: Annotated[
-        bool, typer.Option("--skip-failing", help="Leave out requests that are refused or keep failing.")
-    ] = False,
-    price_in: Annotated[float, typer.Option(min=0, help="Price of a million prompt tokens.")] = 0.0,
-    price_out: Annotated[float, typer.Option(min=0, help="Price of a million reply tokens.")] = 0.0,
-    max_cost: Annotated[
-        float | None, typer.Option(min=0, help="Never spend more than this on this store.")
-    ] = None,
+    skip_failing: teacher_options.SkipFailing = False,
+    price_in: teacher_options.PriceIn = 0.0,
+    price_out: teacher_options.PriceOut = 0.0,
+    max_cost: teacher_options.MaxCost = None,
     tokenizer: Annotated[
         Path | None,
         typer.Option(exists=True, file_okay=False, help="Folder of the teacher's tokenizer, for --dry-run."),
@@ -191,18 +175,16 @@ def distill(
             send_seeds=send_seeds,
             rows_per_file=rows_per_file,
             filters=(ExactDuplicate(),),
-            similarity=similarity,
+            similarity=threshold_of(similarity),
             question_filters=overlap_filters(not_in or ()),
         )
-        prices = Prices(Decimal(str(price_in)), Decimal(str(price_out)))
-        if max_cost is not None and prices == FREE:
-            raise ValueError("--max-cost needs --price-in and --price-out")
+        prices, ceiling = teacher_options.read_money(price_in, price_out, max_cost)
         limits = Limits(
             requests_per_minute,
             tokens_per_minute,
             tries,
             prices=prices,
-            max_cost=None if max_cost is None else Decimal(str(max_cost)),
+            max_cost=ceiling,
             skip_failing=skip_failing,
         )
         run = Distillation(read_questions(questions, chosen, limit), options, asked, parameters, found)
@@ -213,8 +195,8 @@ def distill(
             parameters=parameters,
             limits=limits,
             about=About({questions.name: hash_file(questions)}, licence, prices),
-            store=store or out.with_name(f"{out.name}.store"),
-            concurrency=concurrency or (128 if teacher is Kind.VLLM else 16),
+            store=store or teacher_options.store_beside(out),
+            concurrency=teacher_options.at_a_time(concurrency, local=teacher is Kind.VLLM),
         )
         if dry_run:
             local = tokenizer or (Path(model) if teacher is Kind.VLLM and Path(model).is_dir() else None)

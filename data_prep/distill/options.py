@@ -30,7 +30,7 @@ class Options:
         seed: of all draws, and of the seeds sent to the teacher.
         send_seeds: whether requests carry a seed.
         filters: each SFT row goes through them in order; they may remember what they let pass, so a run needs new ones.
-        similarity: SFT rows this much alike are dropped but for the first; above 1: none is.
+        similarity: SFT rows this much alike are dropped but for the first; None: none is.
         question_filters: for questions, before anything is asked; they see an empty text.
     """
 
@@ -45,7 +45,7 @@ class Options:
     send_seeds: bool = True
     rows_per_file: int = ROWS_PER_FILE
     filters: Sequence[Filter] = ()
-    similarity: float = 2.0
+    similarity: float | None = None
     question_filters: Sequence[Filter] = ()
 
     def __post_init__(self) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from data_prep.on_disk import stream_parquet
 from data_prep.sources.reading import Unread, read_file
 from reward_fns.content import content_uid
 from reward_fns.domains.base import Domain
@@ -94,7 +94,7 @@ def _entries(path: Path) -> Iterator[Mapping[str, Any] | str]:
 
 def _parquet_entries(path: Path) -> Iterator[Mapping[str, Any] | str]:
     try:
-        file = pq.ParquetFile(path)
+        file = stream_parquet(path)
     except pa.ArrowException as error:
         raise ValueError(f"{path} is not a parquet file: {error}") from error
     columns = ["prompt", "reward_model", "extra_info"]

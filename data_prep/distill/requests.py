@@ -87,7 +87,9 @@ class Failure:
 def request_key(request: Request, model: str, prompt_version: str, parameters: Parameters) -> str:
     """The content key: the same request to the same model has the same key, whenever and from wherever it is sent.
 
-    Limits, prices, the server's address and the gold answer (unless the prompt states it) are not part of it.
+    Limits, prices, the server's address and the gold answer (unless the prompt states it) are not part of it. A local
+    model is known by `model_files.checkpoint_hash`. It had another hash before (of all JSON and text files, and of no
+    weights but safetensors): what `--teacher vllm` stored from a folder under it is not found, and asked for again.
     """
     content = {
         "model": model,

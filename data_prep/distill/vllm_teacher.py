@@ -4,7 +4,6 @@ Serves design.md, section Guided CoT distillation, item 2. Requests go to the as
 batched there; each reply is kept as it comes. The model's own chat template renders the messages.
 """
 
-import hashlib
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
@@ -12,25 +11,8 @@ from typing import Any
 
 from data_prep.distill.requests import Parameters, Reply, Request
 from data_prep.distill.teachers import Refused
-from data_prep.outputs import hash_file
+from data_prep.model_files import checkpoint_hash
 from data_prep.vllm_settings import engine_arguments
-
-
-def model_identity(model: str) -> str:
-    """What tells models apart: the content of a local folder, wherever it lies; else the name."""
-    folder = Path(model)
-    if not folder.is_dir():
-        return model
-    files = [
-        *folder.glob("*.json"),
-        *folder.glob("*.safetensors"),
-        *folder.glob("*.jinja"),
-        *folder.glob("*.txt"),
-    ]
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(f"{path.name}\0{hash_file(path)}\n".encode())
-    return f"local:{digest.hexdigest()[:16]}"
 
 
 class VllmTeacher:
@@ -40,7 +22,7 @@ class VllmTeacher:
         engine: arguments of vLLM's engine, e.g. `max_model_len`, `dtype`, `tensor_parallel_size`.
 
     Raises:
-        ValueError: vLLM is not installed, or an argument is not for us to pass on.
+        ValueError: vLLM is not installed, an argument is not for us to pass on, or a folder holds no weights.
     """
 
     remembers = True
@@ -60,7 +42,8 @@ class VllmTeacher:
         self._engine: Any = None
         self._tokenizer: Any = None
         self._numbers = count()
-        self.model = model_identity(model)
+        folder = Path(model)
+        self.model = f"local:{checkpoint_hash(folder)}" if folder.is_dir() else model
         self.name = f"teacher/{Path(model).name}"
         self.description: Mapping[str, Any] = {"kind": "vllm", "model": self.model, "engine": dict(engine)}
 

@@ -76,7 +76,7 @@ class Layout:
         writer: fingerprint of the teacher, for the bank.
         filters: each SFT row goes through them in order; they may remember what they let pass.
         similarity: SFT rows that are this much alike, question and response together, are dropped but for the first;
-            above 1: none is.
+            None: none is.
     """
 
     domain: Domain
@@ -85,7 +85,7 @@ class Layout:
     keep_rules: float = 0.0
     rows_per_file: int = ROWS_PER_FILE
     filters: Sequence[Filter] = ()
-    similarity: float = 2.0
+    similarity: float | None = None
 
 
 class Folder:
@@ -172,7 +172,7 @@ class Folder:
 
     def _distinct(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """The rows without near duplicates, which are counted."""
-        if self._layout.similarity > 1:
+        if self._layout.similarity is None:
             yield from rows
             return
         report = FilterReport()

@@ -45,7 +45,8 @@ def bands_and_rows(threshold: float) -> tuple[int, int]:
     """
     if not 0 < threshold <= MAX_THRESHOLD:
         raise ValueError(
-            f"the similarity of near duplicates is above 0 and at most {MAX_THRESHOLD}; got {threshold}"
+            f"the similarity of near duplicates is above 0 and at most {MAX_THRESHOLD} (as an option, 1 is off); "
+            f"got {threshold}"
         )
     lsh = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
     return int(lsh.b), int(lsh.r)

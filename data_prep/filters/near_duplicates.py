@@ -6,7 +6,8 @@ kept (about 5 KB each). Neither search here needs one:
 * Routes are compared within their question, where they stand side by side in a prompt. The index holds one question.
 * SFT rows are compared across questions, question and text together, so that one template with other facts in it is
   no duplicate. Signatures and band hashes lie on disk; the hashes are read bucket by bucket, so that memory holds one
-  of `BUCKETS` parts of 16 bytes for each row and band (at 10 million rows about 60 MB).
+  of `BUCKETS` parts of 16 bytes for each row and band, and a byte for each row (at 10 million rows together about 25 MB,
+  and copies of the part while it is sorted).
 """
 
 import os
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -22,18 +23,43 @@ from datasketch import MinHash, MinHashLSH
 
 from data_prep.filters import KEPT_EXAMPLES, Candidate, FilterReport, Refusal
 from data_prep.filters.minhash import PERMUTATIONS, bands_and_rows, jaccard, signature
-from data_prep.on_disk import RowWriter, key_at, read_rows, sort_on_disk
+from data_prep.on_disk import RowWriter, read_rows
 
 REASON = "near duplicate"
-BUCKETS = 64
+BUCKETS = 256
 COMPARED = 32
 """A row is compared with this many of the earliest rows that share a band with it."""
 
 _BATCH = 256
 _ENTRY: Any = np.dtype([("hash", "<u8"), ("position", "<u8")])
 _SIGNATURE_BYTES = 4 * PERMUTATIONS
-_PAIRS = pa.schema([("later", pa.int64()), ("earlier", pa.int64()), ("similarity", pa.float64())])
 _Row = TypeVar("_Row", bound=Mapping[str, Any])
+
+
+class _Pair(NamedTuple):
+    """Two rows that are nearly the same, by their numbers."""
+
+    later: int
+    earlier: int
+    similarity: float
+
+
+class _Found:
+    """Which rows are later ones of pairs.
+
+    Attributes:
+        is_later: [count] booleans.
+        first: a pair for each of the first `KEPT_EXAMPLES` of these rows.
+    """
+
+    def __init__(self, count: int, pairs: Iterable[_Pair]) -> None:
+        self.is_later: np.ndarray[Any, Any] = np.zeros(count, bool)
+        self.first: dict[int, _Pair] = {}
+        for pair in pairs:
+            self.is_later[pair.later] = True
+            self.first.setdefault(pair.later, pair)
+            if len(self.first) > KEPT_EXAMPLES:
+                del self.first[max(self.first)]
 
 
 class NearDuplicate:
@@ -89,7 +115,7 @@ def without_near_duplicates(
     bands, band_rows = bands_and_rows(threshold)
     scratch.mkdir(parents=True, exist_ok=True)
     spilled, signatures = scratch / "rows.arrow", scratch / "signatures.bin"
-    buckets = [scratch / f"bands_{number:02d}.bin" for number in range(BUCKETS)]
+    buckets = [scratch / f"bands_{number:03d}.bin" for number in range(BUCKETS)]
     with ExitStack() as files:
         out = files.enter_context(RowWriter(spilled, schema))
         signature_file = files.enter_context(signatures.open("wb"))
@@ -105,14 +131,8 @@ def without_near_duplicates(
             count += len(chunk)
     with signatures.open("rb") as written:
         pairs = (pair for path in buckets for pair in _pairs_of(path, written, threshold))
-        ordered = sort_on_disk(
-            pairs,
-            _PAIRS,
-            lambda pair: key_at(pair["later"], count),
-            scratch=scratch / "pairs",
-            size=64 * count,
-        )
-        yield from _drop(read_rows(spilled), ordered, report, candidate_of)
+        found = _Found(count, pairs)
+    yield from _drop(read_rows(spilled), found, report, candidate_of)
     for path in (spilled, signatures, *buckets):
         path.unlink()
 
@@ -138,11 +158,13 @@ def _append_hashes(
     entries["position"] = np.arange(first, first + n, dtype=np.uint64)[:, None]
     flat = entries.reshape(-1)
     into = (flat["hash"] % np.uint64(len(files))).astype(np.int64)
-    for number, file in enumerate(files):
-        file.write(flat[into == number].tobytes())
+    flat = flat[np.argsort(into)]
+    ends = np.cumsum(np.bincount(into, minlength=len(files))).tolist()
+    for file, start, end in zip(files, [0, *ends], ends, strict=False):
+        file.write(flat[start:end].tobytes())
 
 
-def _pairs_of(path: Path, signatures: IO[bytes], threshold: float) -> Iterator[dict[str, Any]]:
+def _pairs_of(path: Path, signatures: IO[bytes], threshold: float) -> Iterator[_Pair]:
     """Similar pairs among the rows that share a hash of this bucket."""
     entries = np.sort(np.fromfile(path, _ENTRY), order=["hash", "position"])
     starts = np.flatnonzero(np.diff(entries["hash"], prepend=entries["hash"][:1] + np.uint64(1)))
@@ -155,11 +177,7 @@ def _pairs_of(path: Path, signatures: IO[bytes], threshold: float) -> Iterator[d
             similarity = jaccard(one, earliest[:rank])
             best = int(np.argmax(similarity))
             if similarity[best] >= threshold:
-                yield {
-                    "later": later,
-                    "earlier": int(positions[best]),
-                    "similarity": float(similarity[best]),
-                }
+                yield _Pair(later, int(positions[best]), float(similarity[best]))
 
 
 def _read_signatures(file: IO[bytes], positions: Iterable[int]) -> "np.ndarray[Any, Any]":
@@ -169,25 +187,19 @@ def _read_signatures(file: IO[bytes], positions: Iterable[int]) -> "np.ndarray[A
 
 def _drop(
     rows: Iterator[dict[str, Any]],
-    pairs: Iterator[dict[str, Any]],
+    found: _Found,
     report: FilterReport,
     candidate_of: Callable[[Mapping[str, Any]], Candidate],
 ) -> Iterator[dict[str, Any]]:
-    """The rows without the later ones of the pairs; the texts of the first pairs are kept as evidence."""
-    first = list(islice(pairs, 4 * KEPT_EXAMPLES))
-    texts: dict[int, str] = {pair["earlier"]: "" for pair in first}
-    waiting = iter([*first])
-    pair = next(waiting, None)
+    """The rows without the later ones of the pairs; what the first of these are like is their evidence."""
+    texts = {pair.earlier: "" for pair in found.first.values()}
     for number, row in enumerate(rows):
         if number in texts:
             texts[number] = candidate_of(row).text
-        dropped_by = None
-        while pair is not None and pair["later"] == number:
-            dropped_by = dropped_by or pair
-            pair = next(waiting, None) or next(pairs, None)
-        if dropped_by is None:
+        if not found.is_later[number]:
             yield row
             continue
-        other = dropped_by["earlier"]
-        evidence = f"similarity {dropped_by['similarity']:.2f} to row {other}: {texts.get(other, '')}"
+        pair, evidence = found.first.get(number), ""
+        if pair is not None:
+            evidence = f"similarity {pair.similarity:.2f} to row {pair.earlier}: {texts[pair.earlier]}"
         report.count(number, Refusal(REASON, evidence), candidate_of(row))

@@ -13,7 +13,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_prep.on_disk import BATCH, Row, key_of, sort_on_disk
+from data_prep.on_disk import BATCH, Row, key_of, sort_on_disk, stream_parquet
 from data_prep.schema import BANK_SCHEMA, RL_SCHEMA, bank_row
 from reward_fns import domains
 from reward_fns.content import content_uid
@@ -152,7 +152,7 @@ def open_parquet(file: Path) -> pq.ParquetFile:
         ValueError: it is none.
     """
     try:
-        return pq.ParquetFile(file)
+        return stream_parquet(file)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{file} cannot be read as parquet ({reason}); write it again") from error

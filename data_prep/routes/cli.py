@@ -14,11 +14,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from data_prep.distill.teacher_options import EngineArguments
+from data_prep.filters.similarity_option import Similarity, threshold_of
+from data_prep.further_domains import Domains, load_domains
+from data_prep.model_files import model_folder
 from data_prep.outputs import start_folder
 from data_prep.routes.bank import open_parquet, questions_of
 from data_prep.routes.composition import Targets
 from data_prep.routes.engine import Engine, Reply, Sampling, VllmEngine
-from data_prep.routes.fingerprint import model_folder, writer_of
+from data_prep.routes.fingerprint import writer_of
 from data_prep.routes.first_errors_command import first_errors
 from data_prep.routes.folders import check_apart, finish_bank, refresh_hashes, write_harvested, write_selected
 from data_prep.routes.harvest import HarvestOptions
@@ -29,7 +33,6 @@ from data_prep.routes.sampling import Sampled, SamplePlan, sample_into
 from data_prep.routes.select import SelectOptions
 from data_prep.routes.stats import read_stats
 from data_prep.vllm_settings import read_engine_options
-from reward_fns import domains
 
 routes = typer.Typer(
     add_completion=False,
@@ -42,10 +45,6 @@ _console = Console(stderr=True)
 Data = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An RL parquet with the questions.")]
 Bank = Annotated[
     Path, typer.Argument(exists=True, help="A bank's folder or file, or an RL parquet with routes.")
-]
-Domains = Annotated[
-    list[str] | None,
-    typer.Option("--domain", help="Module of a further domain: package.module or package.module:NAME."),
 ]
 Student = Annotated[
     str | None,
@@ -69,10 +68,7 @@ def sample(
     source: Annotated[
         str, typer.Option(help="The writer's name; `student` for the model in training.")
     ] = STUDENT,
-    engine: Annotated[
-        list[str] | None,
-        typer.Option(help="A further argument of vllm.LLM as NAME=VALUE, e.g. tensor_parallel_size=8."),
-    ] = None,
+    engine: EngineArguments = None,
     domain: Domains = None,
 ) -> None:
     """Sample routes from a model or checkpoint with vLLM, and label them. A call that was killed goes on when repeated.
@@ -81,7 +77,7 @@ def sample(
     """
 
     def run() -> Sampled:
-        _load(domain)
+        load_domains(domain)
         sampling = Sampling(temperature, top_p, max_tokens)
         folder = model_folder(model)
         plan = SamplePlan(writer_of(folder), source, n, seed, sampling)
@@ -125,7 +121,7 @@ def label(bank: Bank, student: Student = None, domain: Domains = None) -> None:
     """
 
     def run() -> str:
-        _load(domain)
+        load_domains(domain)
         writer = _writer(student)
         found = label_bank(bank, student=writer)
         if bank.is_dir():
@@ -158,9 +154,7 @@ def select(
         bool, typer.Option("--mismatched", help="Routes of other questions, for control runs.")
     ] = False,
     max_chars: Annotated[int, typer.Option(min=1, help="Longer routes are left out.")] = 20_000,
-    similarity: Annotated[
-        float, typer.Option(min=0, max=1, help="Near duplicates from here on are left out; 1: none are.")
-    ] = 0.9,
+    similarity: Similarity = 0.9,
     drop_bare: Annotated[
         bool, typer.Option("--drop-bare", help="Leave out questions that end without routes.")
     ] = False,
@@ -172,13 +166,13 @@ def select(
     """
 
     def run() -> str:
-        _load(domain)
+        load_domains(domain)
         options = SelectOptions(
             k=k,
             seed=seed,
             targets=Targets(all_wrong, all_right),
             max_chars=max_chars,
-            similarity=similarity if similarity < 1 else None,
+            similarity=threshold_of(similarity),
             student=_writer(student),
             with_stale=with_stale,
             mismatched=mismatched,
@@ -203,7 +197,7 @@ def stats(
 
     Example: realm routes stats data/train.parquet
     """
-    _or_exit(lambda: _load(domain))
+    _or_exit(lambda: load_domains(domain))
     found = _or_exit(lambda: read_stats(path, seed))
     Console().print(describe_stats(found))
     if strict and found.gives_away:
@@ -237,7 +231,7 @@ def harvest(
     """
 
     def run() -> str:
-        _load(domain)
+        load_domains(domain)
         files = response_files(responses)
         evaluation = [file for file in files if is_evaluation(file)]
         if evaluation and not from_evaluation:
@@ -272,11 +266,6 @@ def _tell(engine: Engine, on_reply: Callable[[Reply], object]) -> Engine:
 
 def _writer(model: str | None) -> str | None:
     return None if model is None else writer_of(model_folder(model))
-
-
-def _load(modules: list[str] | None) -> None:
-    for module in modules or ():
-        domains.load(module)
 
 
 def _or_exit(action: Callable[[], _Result]) -> _Result:

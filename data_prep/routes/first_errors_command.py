@@ -4,7 +4,6 @@ Serves design.md, section Guided CoT distillation (item 7). Options and printing
 """
 
 import asyncio
-from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -12,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from data_prep.distill import teacher_options
 from data_prep.distill.ending import EXIT_CODES
 from data_prep.distill.limits import FREE, Prices
 from data_prep.distill.openai_teacher import KEY_VARIABLE, OPENAI_URL, OpenAITeacher
@@ -19,12 +19,12 @@ from data_prep.distill.requests import Parameters
 from data_prep.distill.sender import Ending, Limits
 from data_prep.distill.teachers import Teacher
 from data_prep.distill.vllm_teacher import VllmTeacher
+from data_prep.further_domains import Domains, load_domains
 from data_prep.routes.asking import AskingEnded, StoredTeacher
 from data_prep.routes.first_errors import Annotator
 from data_prep.routes.folders import refresh_hashes
 from data_prep.routes.labels import Labelled, count_unknown, label_bank
 from data_prep.vllm_settings import read_engine_options
-from reward_fns import domains
 
 _console = Console(stderr=True)
 
@@ -39,39 +39,24 @@ class Kind(StrEnum):
 def first_errors(
     bank: Annotated[Path, typer.Argument(exists=True, help="A bank's folder or file; changed in place.")],
     teacher: Annotated[Kind, typer.Option(help="Any OpenAI-compatible endpoint, or a local model in vLLM.")],
-    model: Annotated[str, typer.Option(help="Name at the endpoint, or folder of the local model.")],
-    base_url: Annotated[str, typer.Option(help="Address of the endpoint.")] = OPENAI_URL,
-    api_key_env: Annotated[
-        str, typer.Option(help="Environment variable that holds the API key.")
-    ] = KEY_VARIABLE,
-    engine: Annotated[
-        list[str] | None,
-        typer.Option(help="A further argument of vLLM's engine as NAME=VALUE, e.g. max_model_len=4096."),
-    ] = None,
+    model: teacher_options.Model,
+    base_url: teacher_options.BaseUrl = OPENAI_URL,
+    api_key_env: teacher_options.ApiKeyEnv = KEY_VARIABLE,
+    engine: teacher_options.EngineArguments = None,
     samples: Annotated[
         int, typer.Option(min=1, help="Times each route is asked about; more than half have to agree.")
     ] = 3,
-    temperature: Annotated[float, typer.Option(min=-1, help="Of the teacher; -1 is not sent.")] = 0.7,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Of one reply.")] = 2048,
-    send_seeds: Annotated[bool, typer.Option(help="Send a seed with each request.")] = True,
-    store: Annotated[
-        Path | None, typer.Option(file_okay=False, help="Folder of the replies; BANK.store if not given.")
-    ] = None,
-    concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Requests at a time; 16 over HTTP, 128 with vllm.")
-    ] = None,
-    requests_per_minute: Annotated[float | None, typer.Option(min=0.001, help="No more than this.")] = None,
-    price_in: Annotated[float, typer.Option(min=0, help="Price of a million prompt tokens.")] = 0.0,
-    price_out: Annotated[float, typer.Option(min=0, help="Price of a million reply tokens.")] = 0.0,
-    max_cost: Annotated[
-        float | None, typer.Option(min=0, help="Never spend more than this on this store.")
-    ] = None,
-    skip_failing: Annotated[
-        bool, typer.Option("--skip-failing", help="Leave out requests that are refused or keep failing.")
-    ] = False,
-    domain: Annotated[
-        list[str] | None, typer.Option(help="Module of a further domain: package.module or :NAME.")
-    ] = None,
+    temperature: teacher_options.Temperature = 0.7,
+    max_tokens: teacher_options.MaxTokens = 2048,
+    send_seeds: teacher_options.SendSeeds = True,
+    store: teacher_options.StoreFolder = None,
+    concurrency: teacher_options.Concurrency = None,
+    requests_per_minute: teacher_options.RequestsPerMinute = None,
+    price_in: teacher_options.PriceIn = 0.0,
+    price_out: teacher_options.PriceOut = 0.0,
+    max_cost: teacher_options.MaxCost = None,
+    skip_failing: teacher_options.SkipFailing = False,
+    domain: Domains = None,
 ) -> None:
     """Ask a teacher that sees the answer for the first wrong step of each route where it is not known.
 
@@ -81,12 +66,8 @@ def first_errors(
     --price-in 0.5 --price-out 2 --max-cost 20
     """
     try:
-        for module in domain or ():
-            domains.load(module)
-        prices = Prices(Decimal(str(price_in)), Decimal(str(price_out)))
-        if max_cost is not None and prices == FREE:
-            raise ValueError("--max-cost needs --price-in and --price-out")
-        ceiling = None if max_cost is None else Decimal(str(max_cost))
+        load_domains(domain)
+        prices, ceiling = teacher_options.read_money(price_in, price_out, max_cost)
         limits = Limits(requests_per_minute, prices=prices, max_cost=ceiling, skip_failing=skip_failing)
         parameters = Parameters(None if temperature < 0 else temperature, None, max_tokens)
         unknown = count_unknown(bank)
@@ -97,10 +78,10 @@ def first_errors(
             asked = OpenAITeacher(model, base_url, parameters, api_key_env)
         with StoredTeacher(
             asked,
-            store or bank.with_name(f"{bank.name}.store"),
+            store or teacher_options.store_beside(bank),
             limits,
             parameters,
-            concurrency=concurrency or (128 if teacher is Kind.VLLM else 16),
+            concurrency=teacher_options.at_a_time(concurrency, local=teacher is Kind.VLLM),
             send_seeds=send_seeds,
             total=unknown * samples,
             console=_console,

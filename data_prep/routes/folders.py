@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from data_prep.filters.similarity_option import option_of
 from data_prep.on_disk import remove_scratch
 from data_prep.outputs import (
     OTHER_LICENCE,
@@ -192,5 +193,7 @@ def _parameters(options: Any) -> Mapping[str, Any]:
     for name, value in asdict(options).items():
         if value == default[name]:
             continue
-        flat |= value if isinstance(value, dict) else {name: 1.0 if value is None else value}
+        if name == "similarity":
+            value = option_of(value)
+        flat |= value if isinstance(value, dict) else {name: value}
     return flat

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from data_prep.on_disk import stream_parquet
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 CHUNK_CHARS = 1 << 20
@@ -191,7 +192,7 @@ def _csv(path: Path, name: str) -> Iterator[Record | Unread]:
 def _parquet(path: Path, name: str) -> Iterator[Record | Unread]:
     row = 0
     try:
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=BATCH_ROWS):
+        for batch in stream_parquet(path).iter_batches(batch_size=BATCH_ROWS):
             for value in batch.to_pylist():
                 row += 1
                 yield Record(name, row, value)

@@ -1,11 +1,8 @@
 """The CPU platform: chosen without an accelerator, inert with one, and what its patches cure."""
 
-import json
 import os
-import subprocess
 import sys
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ pytest.importorskip("verl")
 from realm_ext import accelerator, plugin
 from realm_ext.cpu_platform import CpuDevice, PlatformCpu
 from realm_ext.patches import padded_groups
+from tests.forked import Done, Program, run_forked
 
 cpu_only = pytest.mark.skipif(accelerator.accelerator_present(), reason="this machine has an accelerator")
 
@@ -58,7 +56,7 @@ SCENARIOS: dict[str, tuple[str, dict[str, str]]] = {
     "process group": (
         (
             "import verl; from verl.utils.distributed import initialize_global_process_group_ray as start;"
-            "import os, sys, torch.distributed as d; os.environ['DIST_INIT_METHOD'] = f'file://{sys.argv[2]}/store';"
+            "import os, sys, torch.distributed as d; os.environ['DIST_INIT_METHOD'] = f'file://{sys.argv[1]}/store';"
             "start(); print(d.get_backend_config())"
         ),
         {"RANK": "0", "WORLD_SIZE": "1"},
@@ -76,36 +74,11 @@ SCENARIOS: dict[str, tuple[str, dict[str, str]]] = {
         {},
     ),
 }
-# Imports what costs most once (none of it loads verl or vllm), then forks a child for each scenario.
-RUN_ALL = """
-import json, os, sys, traceback
-import ray, tensordict, torch, transformers
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
-assert not {"verl", "vllm"} & set(sys.modules)
-for number, (code, environment) in enumerate(json.loads(sys.argv[1])):
-    if (child := os.fork()) == 0:
-        for stream, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"{sys.argv[2]}/{number}.{name}", os.O_WRONLY | os.O_CREAT), stream)
-        os.environ.update(environment)
-        try:
-            exec(code, {})
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        finally:
-            sys.stdout.flush(), sys.stderr.flush()
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a scenario ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
+# What costs most to import, none of which loads verl or vllm.
+DEAR = (
+    "import datasets, hydra, peft, ray, tensordict, torch, transformers;"
+    "from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel"
+)
 
 
 @pytest.fixture(scope="module")
@@ -113,21 +86,8 @@ def scenarios(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
     """Every scenario, run once, in an environment without verl's variables."""
     folder = tmp_path_factory.mktemp("scenarios")
     kept = {k: v for k, v in os.environ.items() if not k.startswith("VERL_")}
-    work = json.dumps(list(SCENARIOS.values()))
-    ran = subprocess.run(
-        [sys.executable, "-c", RUN_ALL, work, str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-        env=kept,
-    )
-    codes = [int(line) for line in ran.stdout.split()]
-    assert len(codes) == len(SCENARIOS), ran.stderr
-    return {
-        name: Done(code, *((folder / f"{number}.{end}").read_text() for end in ("out", "err")))
-        for number, (name, code) in enumerate(zip(SCENARIOS, codes, strict=True))
-    }
+    programs = [Program(code, (str(folder),), environment) for code, environment in SCENARIOS.values()]
+    return dict(zip(SCENARIOS, run_forked(programs, folder, preload=DEAR, environment=kept), strict=True))
 
 
 class Machine:

@@ -165,12 +165,13 @@ def test_a_command_that_does_not_write_its_output_fails(chain: Chain) -> None:
     assert f"stage bad did not write {missing}" in failing(chain, "", missing)
 
 
-@pytest.mark.parametrize("content", ['[{"name": "a", "comm', "", "null", "[1]", "\x00\x00"])
-def test_a_torn_record_is_refused_with_its_cure(chain: Chain, content: str) -> None:
+def test_a_torn_record_is_refused_with_its_cure(chain: Chain) -> None:
     chain.run()
-    (chain.run_dir / "stages.json").write_text(content)
-    with pytest.raises(StageFailedError, match="stages.json is not readable .* remove it"):
-        chain.run()
+    for content in ('[{"name": "a", "comm', "", "null", "[1]", "\x00\x00"):
+        (chain.run_dir / "stages.json").write_text(content)
+        with pytest.raises(StageFailedError, match="stages.json is not readable .* remove it"):
+            chain.run()
+    assert chain.counts() == "111"
     (chain.run_dir / "stages.json").unlink()
     assert chain.run() == DONE
 

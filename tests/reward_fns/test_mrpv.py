@@ -2,6 +2,8 @@
 
 import random
 from collections.abc import Callable
+from itertools import product
+from math import prod
 
 import pytest
 from hypothesis import given
@@ -22,14 +24,14 @@ from reward_fns.mrpv import (
 from reward_fns.response import Response, Verdict
 from reward_fns.routes import Route
 
-Judge = Callable[[Route, random.Random], Verdict]
-JUDGES: dict[str, Judge] = {
-    "right": lambda route, rng: Verdict(True),
-    "wrong": lambda route, rng: Verdict(False, 0),
-    "coin": lambda route, rng: Verdict(rng.random() < 0.5),
-    "biased coin": lambda route, rng: Verdict(rng.random() < 0.9),
-    "perfect": lambda route, rng: Verdict(route.label, route.first_error),
+SAYS_RIGHT: dict[str, Callable[[bool], float]] = {
+    "right": lambda label: 1.0,
+    "wrong": lambda label: 0.0,
+    "coin": lambda label: 0.5,
+    "biased coin": lambda label: 0.9,
+    "perfect": float,
 }
+"""How likely a judge is to call a route of this label right."""
 
 
 def route(label: bool, answer: str = "", steps: int = 4, first_error: int | None = None) -> Route:
@@ -37,28 +39,32 @@ def route(label: bool, answer: str = "", steps: int = 4, first_error: int | None
     return Route(tuple(f"s{i}" for i in range(steps)), answer, label, None, first_error, "test")
 
 
-def draw_set(rng: random.Random, share: float, sizes: tuple[int, ...]) -> list[Route]:
-    """Slots hold a right route with probability `share`; half of the sets are of one kind."""
-    size = rng.choice(sizes)
-    if rng.random() < 0.5:
-        return [route(rng.random() < share, first_error=None)] * size
-    return [route(rng.random() < share) for _ in range(size)]
+def expected_credit(share: float, says_right: Callable[[bool], float], sizes: tuple[int, ...]) -> float:
+    """The exact mean over sets, each size as likely, a route right with probability `share`, half of them of one kind."""
+    total = 0.0
+    for size in sizes:
+        for labels in product((True, False), repeat=size):
+            chance = prod(share if label else 1 - share for label in labels) / 2
+            if len(set(labels)) == 1:
+                chance += (share if labels[0] else 1 - share) / 2
+            shown = [route(label) for label in labels]
+            for said in product((True, False), repeat=size):
+                likely = prod(
+                    says_right(label) if right else 1 - says_right(label)
+                    for label, right in zip(labels, said, strict=True)
+                )
+                if likely:
+                    credit = verdict_credit(shown, [Verdict(right) for right in said], share)
+                    assert credit is not None
+                    total += chance * likely * credit
+    return total / len(sizes)
 
 
 @pytest.mark.parametrize("share", [0.35, 0.5, 0.6])
-@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("judge", SAYS_RIGHT)
 def test_constant_and_random_judges_expect_zero(share: float, judge: str) -> None:
-    rng = random.Random(7)
-    n, total, squares = 30_000, 0.0, 0.0
-    for _ in range(n):
-        shown = draw_set(rng, share, (1, 2, 3, 5))
-        credit = verdict_credit(shown, [JUDGES[judge](r, rng) for r in shown], share)
-        assert credit is not None
-        total, squares = total + credit, squares + credit * credit
-    mean = total / n
-    error = ((squares / n - mean * mean) / n) ** 0.5
     expected = 1.0 if judge == "perfect" else 0.0
-    assert abs(mean - expected) < 5 * error + 1e-9
+    assert expected_credit(share, SAYS_RIGHT[judge], (1, 2, 3, 5)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_within_one_kind_constant_judges_cannot_be_told_from_perfect_ones() -> None:

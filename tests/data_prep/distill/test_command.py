@@ -120,6 +120,7 @@ def test_a_store_in_use_is_one_line(folder: Path) -> None:
         (["--teacher", "program", "--domain", "math"], "has no expert"),
         (["--teacher", "program", "--domain", "nothing"], "unknown domain"),
         (["--teacher", "program", "--expert", "json"], "package.module:NAME"),
+        (["--teacher", "program", "--similarity", "0.99"], "at most 0.98 (as an option, 1 is off)"),
     ],
 )
 def test_what_is_asked_wrongly(folder: Path, options: list[str], message: str) -> None:
@@ -155,4 +156,9 @@ def test_near_duplicates_are_left_out(folder: Path) -> None:
         "dropped\t1\trow: near duplicate" in found and f"kept\t1\t{folder / 'out' / 'sft.parquet'}" in found
     )
     assert not list((folder / "out").glob(".realm_scratch*"))
-    assert "near duplicate" not in distill(folder, *options, "--similarity", 1.1).stdout
+    assert "near duplicate" not in distill(folder, *options, "--similarity", 1).stdout
+    parameters = json.loads((folder / "out" / "provenance.json").read_text())["parameters"]
+    assert parameters["similarity"] == 1
+    assert (
+        "should be less than or equal to 1" in distill(folder, *options, "--similarity", 1.1, code=2).stderr
+    )

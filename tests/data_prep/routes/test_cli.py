@@ -56,6 +56,9 @@ def test_select_writes_a_whole_folder(bank: Path, data: Path, tmp_path: Path) ->
     code, printed, _ = run("select", bank, data, out, "--mismatched", "--similarity", 1)
     assert code == 0 and "routes of other questions" in printed
     assert "a control, not training data" in (out / "README.md").read_text()
+    assert json.loads((out / PROVENANCE).read_text())["parameters"] == {"mismatched": True, "similarity": 1}
+    code, _, err = run("select", bank, data, out, "--similarity", 1.1)
+    assert code == 2 and "should be less than or equal to 1" in err
 
 
 def test_label_and_stats(bank: Path, tmp_path: Path) -> None:
@@ -136,6 +139,10 @@ def test_sample_then_label_for_another_student(
         (
             ("select", "{bank}", "{data}", "{out}", "--all-wrong", 0.9, "--all-right", 0.9),
             "together at most 1",
+        ),
+        (
+            ("select", "{bank}", "{data}", "{out}", "--similarity", 0.99),
+            "at most 0.98 (as an option, 1 is off)",
         ),
         (("select", "{bank}", "{bank}", "{out}"), "the prompt has no user message"),
         (("select", "{bank}", "{data}", "{folder}"), "which is read: write to a folder of its own"),

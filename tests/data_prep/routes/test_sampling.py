@@ -8,7 +8,6 @@ import pytest
 
 from data_prep.routes.bank import Question, questions_of, read_bank
 from data_prep.routes.engine import Reply, Request, Sampling
-from data_prep.routes.fingerprint import checkpoint_hash, model_folder, prompt_version, writer_of
 from data_prep.routes.sampling import SamplePlan, read_footer, request_seed, sample_into, shards_of
 from realm_ext.prompt import UNGUIDED
 from tests.data_prep.routes.banks import rl_rows, write_rl
@@ -155,28 +154,3 @@ def test_a_foreign_file_with_a_shards_name_is_named(questions: list[Question], t
 def test_impossible_sampling_is_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="sampling needs"):
         Sampling(**bad)  # type: ignore[arg-type]
-
-
-def checkpoint(folder: Path, weights: bytes, config: str = "{}") -> Path:
-    folder.mkdir()
-    (folder / "model.safetensors").write_bytes(weights)
-    (folder / "config.json").write_text(config)
-    return folder
-
-
-def test_fingerprints_tell_checkpoints_apart_and_copies_not(tmp_path: Path) -> None:
-    step = checkpoint(tmp_path / "step_10", b"x" * 1000)
-    copy = checkpoint(tmp_path / "copy", b"x" * 1000)
-    (copy / "trainer_state.json").write_text("irrelevant")
-    later = checkpoint(tmp_path / "step_20", b"x" * 999 + b"y")
-    other = checkpoint(tmp_path / "other", b"x" * 1000, '{"a": 1}')
-    assert checkpoint_hash(step) == checkpoint_hash(copy)
-    assert len({checkpoint_hash(folder) for folder in (step, later, other)}) == 3
-    assert writer_of(step) == f"{checkpoint_hash(step)}-p{prompt_version()}"
-
-
-def test_what_is_no_model_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds no weights"):
-        writer_of(tmp_path)
-    with pytest.raises(ValueError, match=r"is no folder, and no id of the Hub"):
-        model_folder(str(tmp_path / "nothing"))
