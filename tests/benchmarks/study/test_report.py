@@ -10,7 +10,7 @@ from benchmarks.study.plan import read_study
 from benchmarks.study.report import BEGIN, END, collect, comparator, dev, differences, section, write
 from benchmarks.study.rows import Row, pack
 
-STUDY = replace(read_study(), analysis=replace(read_study().analysis, samples=400))
+STUDY = replace(read_study(), analysis=replace(read_study().analysis, samples=400, accuracy=0.7))
 SHARES = {
     "vote": 0.42,
     "sft": 0.5,
