@@ -28,7 +28,7 @@ ENGINE = "dtype=float32,max_model_len=512,enforce_eager=True"
 def base(stack: Stack, data: Path) -> Path:
     """A demo model that has read some of the domain's text."""
     folder = stack.folder / "reader"
-    options = ("--hidden", 64, "--layers", 2, "--steps", 120, "--domain", "search_relevance")
+    options = ("--hidden", 64, "--layers", 2, "--steps", 300, "--domain", "search_relevance")
     # One thread: those of a pool wait for each other where cores are shared.
     stack.must(realm("demo-model", data / "base.parquet", folder, *options), 300, OMP_NUM_THREADS="1")
     return folder
@@ -63,13 +63,14 @@ def by_hf(stack: Stack, base: Path) -> dict[str, Any]:
 def assert_agree(one: dict[str, Any], other: dict[str, Any]) -> None:
     """Every mean within two standard errors of the difference, and most responses the same."""
     a, b = one["results"][TASK], other["results"][TASK]
+    assert a["format,none"] > 0.5, "a model without the grammar shows nothing"
     for metric in ("acc", "format", "malformed", "truncated", "response_chars"):
         error = math.hypot(a[f"{metric}_stderr,none"], b[f"{metric}_stderr,none"])
         assert abs(a[f"{metric},none"] - b[f"{metric},none"]) <= 2 * error + 1e-9, metric
     texts = [{s["doc_id"]: s["resps"][0][0].strip() for s in run["samples"][TASK]} for run in (one, other)]
     same = sum(texts[0][key] == texts[1][key] for key in texts[0])
     print(f"acc {a['acc,none']:.3f} and {b['acc,none']:.3f}, {same} of {len(texts[0])} responses the same")
-    assert len(texts[0]) == len(texts[1]) == QUESTIONS and same >= 0.8 * QUESTIONS
+    assert len(texts[0]) == len(texts[1]) == QUESTIONS and same >= 0.9 * QUESTIONS
 
 
 def test_hf_and_vllm_agree(stack: Stack, base: Path, by_hf: dict[str, Any]) -> None:
