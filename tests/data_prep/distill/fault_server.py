@@ -130,6 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, fault: str, key: str, body: Mapping[str, Any]) -> None:
         prompt = body["messages"][-1]["content"]
         text, finish = self.server.say(prompt, int(key[8:16], 16))
+        if fault == EMPTY:
+            finish = "stop"  # with "length" it would be a reply whose thinking took all there was, and no fault
         choice: dict[str, Any] = {"index": 0, "finish_reason": finish, "message": {"role": "assistant"}}
         if fault != NO_MESSAGE:
             choice["message"]["content"] = "" if fault == EMPTY else text
