@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         prompt = body["messages"][-1]["content"]
         text, finish = self.server.say(prompt, int(key[8:16], 16))
         if fault == EMPTY:
-            finish = "stop"  # with "length" it would be a reply whose thinking took all there was, and no fault
+            finish = "stop"  # with "length" it would be a whole reply: the thinking took all there was
         choice: dict[str, Any] = {"index": 0, "finish_reason": finish, "message": {"role": "assistant"}}
         if fault != NO_MESSAGE:
             choice["message"]["content"] = "" if fault == EMPTY else text
