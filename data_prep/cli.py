@@ -68,13 +68,16 @@ def search_relevance(
     keep_rules: Annotated[
         float, typer.Option(min=0, max=1, help="Share of SFT prompts with the rules.")
     ] = 0.0,
+    detail: Annotated[
+        str, typer.Option(help="How much routes write down: any, or short (the deciding check and one more).")
+    ] = "any",
 ) -> None:
     """Generate the data of the domain search_relevance.
 
     Example: realm prep search-relevance data/search --seed 1 --n-train 500
     """
     sizes = Sizes(base=n_base, sft=n_sft, sft_val=n_sft_val, train=n_train, val=n_val)
-    options = DistilOptions(brief_share, contrast_share, keep_rules, routes)
+    options = _or_exit(lambda: DistilOptions(brief_share, contrast_share, keep_rules, routes, detail))
     with _progress() as progress:
 
         def started(split: str, total: int) -> Callable[[], object]:

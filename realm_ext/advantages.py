@@ -17,10 +17,18 @@ import torch
 from verl.trainer.ppo.core_algos import register_adv_est
 
 EPSILON = 1e-6
-_STRATA: ContextVar[Sequence[tuple[str, str]] | None] = ContextVar("realm_strata", default=None)
+Stratum = tuple[str, str]
+_STRATA: ContextVar[tuple[Sequence[Stratum], Sequence[tuple[Stratum, float]]] | None] = ContextVar(
+    "realm_strata", default=None
+)
 
 
-def centred(totals: np.ndarray, strata: Sequence[Any], divide_by_std: bool = False) -> np.ndarray:
+def centred(
+    totals: np.ndarray,
+    strata: Sequence[Any],
+    divide_by_std: bool = False,
+    absent: Sequence[tuple[Any, float]] = (),
+) -> np.ndarray:
     """Each total minus the mean of its stratum; a stratum of one gets 0.
 
     With `s(i)` the stratum of rollout `i`:
@@ -34,6 +42,7 @@ def centred(totals: np.ndarray, strata: Sequence[Any], divide_by_std: bool = Fal
         totals: [rollouts], each rollout's total score.
         strata: [rollouts], hashable; rollouts are compared within equal values.
         divide_by_std: divide by the stratum's standard deviation (over n - 1, as verl does).
+        absent: stratum and total of rollouts that count in their stratum's mean but are trained elsewhere.
 
     Returns:
         [rollouts], float64.
@@ -46,12 +55,16 @@ def centred(totals: np.ndarray, strata: Sequence[Any], divide_by_std: bool = Fal
     members: dict[Any, list[int]] = {}
     for row, stratum in enumerate(strata):
         members.setdefault(stratum, []).append(row)
+    others: dict[Any, list[float]] = {}
+    for stratum, total in absent:
+        others.setdefault(stratum, []).append(total)
     result: np.ndarray = np.zeros(len(totals), dtype=np.float64)
-    for rows in members.values():
-        if len(rows) < 2:
+    for stratum, rows in members.items():
+        own = np.asarray(totals, dtype=np.float64)[rows]
+        scores = np.concatenate([own, others.get(stratum, [])])
+        if len(scores) < 2:
             continue
-        scores = np.asarray(totals, dtype=np.float64)[rows]
-        difference = scores - scores.mean()
+        difference = own - scores.mean()
         result[rows] = difference / (scores.std(ddof=1) + EPSILON) if divide_by_std else difference
     return result
 
@@ -70,9 +83,12 @@ def strata_of(uids: Sequence[str], guided: Sequence[bool], advantage: str) -> li
 
 
 @contextmanager
-def strata(rows: Sequence[tuple[str, str]]) -> Iterator[None]:
-    """While inside, `realm_grpo` compares the rows of its batch by these strata (one per row, in its order)."""
-    token = _STRATA.set(rows)
+def strata(rows: Sequence[Stratum], absent: Sequence[tuple[Stratum, float]] = ()) -> Iterator[None]:
+    """While inside, `realm_grpo` compares the rows of its batch by these strata (one per row, in its order).
+
+    `absent`: see `centred`.
+    """
+    token = _STRATA.set((rows, absent))
     try:
         yield
     finally:
@@ -101,16 +117,17 @@ def realm_grpo(
     Raises:
         ValueError: called outside the trainer mode realm_sync, or for a batch of another size.
     """
-    rows = _STRATA.get()
-    if rows is None:
+    known = _STRATA.get()
+    if known is None:
         raise ValueError(
             "algorithm.adv_estimator=realm_grpo needs trainer.v1.trainer_mode=realm_sync or realm_colocate_async"
         )
+    rows, absent = known
     if len(rows) != len(index):
         raise ValueError(f"realm_grpo got {len(index)} rows but knows the regime of {len(rows)}")
     divide = bool(config is not None and config.get("norm_adv_by_std_in_grpo", False))
     with torch.no_grad():
         totals = token_level_rewards.sum(dim=-1).double().cpu().numpy()
-        values = torch.as_tensor(centred(totals, rows, divide)).to(token_level_rewards)
+        values = torch.as_tensor(centred(totals, rows, divide, absent)).to(token_level_rewards)
         advantages = values.unsqueeze(-1) * response_mask
     return advantages, advantages

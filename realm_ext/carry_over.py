@@ -53,9 +53,17 @@ def unguided_fields(
     raw_prompt: Sequence[Any], response_ids: Sequence[int], tokenizer: Any, builder: Any
 ) -> dict[str, Any]:
     """One rollout as TransferQueue stores it: the prompt without routes, the response without verdicts."""
-    text = tokenizer.decode(list(response_ids), skip_special_tokens=True)
-    ids = list(tokenizer(without_verdicts(text), add_special_tokens=False)["input_ids"])
-    if response_ids and response_ids[-1] == tokenizer.eos_token_id:
+    text = without_verdicts(tokenizer.decode(list(response_ids), skip_special_tokens=True))
+    ends = bool(response_ids) and response_ids[-1] == tokenizer.eos_token_id
+    return unguided_row(raw_prompt, text, ends, tokenizer, builder)
+
+
+def unguided_row(
+    raw_prompt: Sequence[Any], response: str, ends: bool, tokenizer: Any, builder: Any
+) -> dict[str, Any]:
+    """The fields of a response behind the prompt without routes; `ends`: with the token that ends a text."""
+    ids = list(tokenizer(response, add_special_tokens=False)["input_ids"])
+    if ends:
         ids.append(tokenizer.eos_token_id)
     prompts = torch.tensor(builder.build_initial_tokens(render_messages(raw_prompt, ())), dtype=torch.int64)
     responses = torch.tensor(ids or [tokenizer.eos_token_id], dtype=torch.int64)

@@ -33,6 +33,7 @@ class RealmConfig:
         weights: weight of each reward component.
         right_share: share of right routes in the bank; None: measured on the training files.
         adaptive: how exposure follows each question, see `realm_ext.adaptive`.
+        carry: how many right guided rollouts of a question, at most, train the unguided prompt, see `realm_ext.carry`.
         traces: whether the trainer writes a line for each rollout, see `realm_ext.traces`.
     """
 
@@ -46,6 +47,7 @@ class RealmConfig:
     weights: Mapping[str, float] = field(default_factory=lambda: dict(WEIGHTS))
     right_share: float | None = None
     adaptive: AdaptiveConfig = field(default_factory=AdaptiveConfig)
+    carry: int = 0
     traces: bool = True
 
     def plan(
@@ -110,7 +112,7 @@ def _problems(config: RealmConfig) -> list[str]:
     else:
         found += _message_of(build_schedule, config.schedule)
     found += _message_of(check_fade, config.fade)
-    for name, least in (("seed", None), ("unguided_floor", 0), ("max_routes", 1)):
+    for name, least in (("seed", None), ("unguided_floor", 0), ("max_routes", 1), ("carry", 0)):
         value = getattr(config, name)
         if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
             at_least = "" if least is None else f" of at least {least}"

@@ -56,6 +56,7 @@ def check(config: DictConfig) -> None:
     problems += _agent_problems(config, data)
     problems += _unsupported(config, realm, data)
     problems += _adaptive_problems(config, realm)
+    problems += _carry_problems(config, realm)
     problems += _group_problems(config, realm)
     problems += _fade_problems(config, realm, data)
     share = realm.right_share if realm.right_share is not None else data.right_share
@@ -192,6 +193,34 @@ def _adaptive_problems(config: DictConfig, realm: RealmConfig) -> list[str]:
                 adaptive_store.check_data(checkpoints.step_folder(folder, step), fingerprint)
             except ValueError as error:
                 problems.append(str(error))
+    return problems
+
+
+def _carry_problems(config: DictConfig, realm: RealmConfig) -> list[str]:
+    """Carry writes rollouts anew, so it must know all that verl keeps of them and what a right one is worth."""
+    if not realm.carry:
+        return []
+    given = f"realm.carry={realm.carry}"
+    problems = []
+    if realm.unguided_floor == 0:
+        problems.append(
+            f"{given}: needs unguided rollouts to be carried to; set realm.unguided_floor to 2 or more"
+        )
+    if config.algorithm.adv_estimator != ESTIMATOR:
+        problems.append(f"{given}: needs algorithm.adv_estimator={ESTIMATOR}")
+    if (path := OmegaConf.select(config, "reward.custom_reward_function.path")) != REWARD:
+        problems.append(
+            f"{given}: knows what a right answer is worth only with ReaLM's reward ({REWARD}, a domain of your own "
+            f"included); reward.custom_reward_function.path is {path}"
+        )
+    for key, off in (
+        ("actor_rollout_ref.actor.router_replay.mode", "disabled"),
+        ("distillation.enabled", False),
+    ):
+        if OmegaConf.select(config, key) not in (None, off):
+            problems.append(
+                f"{given}: {key} must be {str(off).lower()}: it keeps more of each token than carry can write anew"
+            )
     return problems
 
 

@@ -47,6 +47,7 @@ class Rollout:
         n_dropped: routes left out of its group's prompt by the length budget.
         response_length: tokens.
         components: numbers the reward function returned, by name.
+        carried: whether it trains the unguided prompt, see `realm_ext.carry`.
     """
 
     uid: str
@@ -60,10 +61,15 @@ class Rollout:
     n_dropped: int
     response_length: int
     components: Mapping[str, float]
+    carried: bool = False
 
     @classmethod
     def from_stored(
-        cls, key: str, tag: Mapping[str, Any], extra_fields: Mapping[str, Any] | None
+        cls,
+        key: str,
+        tag: Mapping[str, Any],
+        extra_fields: Mapping[str, Any] | None,
+        carried: bool = False,
     ) -> "Rollout":
         """Read what the agent loop and the reward left: `key` is `{uid}_{session}_{index}`."""
         extra = extra_fields or {}
@@ -83,6 +89,7 @@ class Rollout:
             n_dropped=int(extra.get("routes_dropped") or 0),
             response_length=int(tag["response_len"]),
             components={name: float(info[name]) for name in READ if isinstance(info.get(name), (int, float))},
+            carried=carried,
         )
 
     @property

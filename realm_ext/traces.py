@@ -76,4 +76,5 @@ def _line(step: int, rollout: Rollout) -> dict[str, Any]:
         "score": components.pop("score", None),
         "components": components,
         "response_length": rollout.response_length,
+        "carried": rollout.carried,
     }

@@ -23,7 +23,7 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.tensordict_utils import assign_non_tensor_stack
 from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
 
-from realm_ext import adaptive_store, carry_over, checkpoints, traces
+from realm_ext import adaptive_store, carry, carry_over, checkpoints, traces
 from realm_ext.adaptive import Levels, Visit, bucket_of
 from realm_ext.advantages import strata, strata_of
 from realm_ext.agent_loop import EXPOSURE_COLUMN, STEP_COLUMN
@@ -55,6 +55,7 @@ class RealmTrainer(PPOTrainer):
         self._buckets: dict[str, str] = {}
         self._data_fingerprint = ""
         self._rollouts_of_step: list[Rollout] = []
+        self._carried = carry.Carried()
         super().__init__(config)
 
     @property
@@ -115,8 +116,34 @@ class RealmTrainer(PPOTrainer):
 
     # ------------------------------ advantages and metrics ------------------------------
 
+    def _balance_batch(self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Before anything is computed of a scored batch: right guided rollouts of questions that are behind are carried."""
+        if self.realm.carry:
+            weights = self.realm.weights
+            self._carried = carry.carry(
+                batch,
+                self._rollouts(batch),
+                most=self.realm.carry,
+                score=weights["outcome"] + weights["format"],
+                workers=self.actor_rollout_wg,
+                tokenizer=self.tokenizer,
+                builder=self._token_builder,
+                multiple=self._data_parallel(),
+                temperature=self.config.actor_rollout_ref.rollout.temperature,
+            )
+            metrics["realm/carry/rollouts"] = float(len(self._carried.keys))
+            metrics["realm/carry/behind"] = float(self._carried.n_behind)
+            metrics["realm/carry/refused"] = float(self._carried.n_refused)
+        return super()._balance_batch(batch, metrics, *args, **kwargs)
+
+    def _data_parallel(self) -> int:
+        group = self.actor_rollout_wg
+        if "actor" not in group._dispatch_info:
+            group._dispatch_info["actor"] = group._query_dispatch_info("actor")
+        return int(max(group._dispatch_info["actor"])) + 1
+
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
-        rollouts = self._rollouts(batch)
+        rollouts = self._rollouts(batch, self._carried.keys)
         present = [rollout for rollout in rollouts if rollout is not None]
         self._rollouts_of_step += present
         metrics.update(step_metrics(present))
@@ -129,7 +156,7 @@ class RealmTrainer(PPOTrainer):
                     workers=self.actor_rollout_wg,
                     tokenizer=self.tokenizer,
                     builder=self._token_builder,
-                    multiple=max(self.actor_rollout_wg._dispatch_info["actor"]) + 1,
+                    multiple=self._data_parallel(),
                     temperature=self.config.actor_rollout_ref.rollout.temperature,
                 )
             )
@@ -138,7 +165,14 @@ class RealmTrainer(PPOTrainer):
         # Padding rows carry no 1 in their mask; a stratum of their own keeps them out of everybody's mean.
         uids = [f"padding {i}" if r is None else r.uid for i, r in enumerate(rollouts)]
         guided = [r is not None and r.guided for r in rollouts]
-        with strata(strata_of(uids, guided, self.realm.advantage)):
+        carried = [r is not None and r.carried for r in rollouts]
+        trained = [flag and not moved for flag, moved in zip(guided, carried, strict=True)]
+        absent = [
+            ((uid, "guided"), r.components["score"])
+            for uid, r, moved in zip(uids, rollouts, carried, strict=True)
+            if moved and r is not None
+        ]
+        with strata(strata_of(uids, trained, self.realm.advantage), absent):
             return super()._compute_advantage(batch, metrics)
 
     def _validates_after_this_step(self) -> bool:
@@ -155,14 +189,14 @@ class RealmTrainer(PPOTrainer):
             chat_template_kwargs=self.config.data.get("apply_chat_template_kwargs", {}),
         )
 
-    def _rollouts(self, batch: KVBatchMeta) -> list[Rollout | None]:
+    def _rollouts(self, batch: KVBatchMeta, carried: frozenset[str] = frozenset()) -> list[Rollout | None]:
         """One entry per row of the batch, in its order; None for verl's padding rows."""
         data = tq.kv_batch_get(
             keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"]
         )
         extra_fields = list(data["extra_fields"])
         return [
-            None if tag.get("is_padding", False) else Rollout.from_stored(key, tag, extra)
+            None if tag.get("is_padding", False) else Rollout.from_stored(key, tag, extra, key in carried)
             for key, tag, extra in zip(batch.keys, batch.tags, extra_fields, strict=True)
         ]
 

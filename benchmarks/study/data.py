@@ -36,7 +36,7 @@ def write_training(study: Study, seed: int, folder: Path) -> None:
     """train.parquet (and `_positive`, `_mismatched`), val, sft (and `_positives`), base."""
     data = study.data
     sizes = Sizes(base=data.n_base, sft=data.n_sft, sft_val=0, train=data.n_train, val=data.n_val)
-    options = DistilOptions(data.brief_share, data.contrast_share, 0.0, data.routes)
+    options = DistilOptions(data.brief_share, data.contrast_share, 0.0, data.routes, data.detail)
     write_folder(folder, seed, sizes, data.routes, options, _silent, hold_out=data.hold_out)
     train = pq.read_table(folder / "train.parquet").to_pylist()
     banks = {"train_positive": positive_only(train), "train_mismatched": mismatched(train)}
@@ -56,7 +56,7 @@ def write_training(study: Study, seed: int, folder: Path) -> None:
 
 def write_test(study: Study, n: int, folder: Path) -> None:
     """test.jsonl with `n` questions and arithmetic.jsonl, the same for every arm and seed."""
-    rows = held_out_rows(n)
+    rows = held_out_rows(n, detail=study.data.detail)
     for row in rows:
         query, ad = parse_question(row["question"])
         row["unseen"] = combination(Item(query, ad, decide(query, ad))) in study.data.hold_out

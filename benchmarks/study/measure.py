@@ -3,6 +3,7 @@
 Serves docs/study_plan.md, "Measures". Test responses are lm-eval's logged samples, scored by `eval_tasks.scoring`.
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -115,6 +116,14 @@ def _round(tensorboard: Path, rollouts_a_step: int) -> tuple[list[list[float]], 
     ]
     tokens = {name: round(sum(series[key].values) * rollouts_a_step) for name, key in LENGTHS.items()}
     return curve, tokens, len(series[LENGTHS["prompt"]].steps)
+
+
+def weights(model: Path) -> str:
+    """Hash of a model's weights, so that rows of different machines can be told apart."""
+    digest = hashlib.sha256()
+    for path in sorted(model.glob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def machine() -> str:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import yaml
 
 STUDY_FILE = Path(__file__).with_name("study.yaml")
+FIRST = Path(__file__).with_name("first")  # the plan before its one revision: its file and its rows
 BANKS = ("all", "positive", "mismatched")
 STARTS = ("sft", "positives", "base")
 _Value = TypeVar("_Value")
@@ -28,7 +29,7 @@ class Data:
     """What `realm prep search-relevance` makes for each seed, plus what the study adds.
 
     Attributes:
-        n_base, n_sft, n_train, n_val, routes, brief_share, contrast_share: as the command's options.
+        n_base, n_sft, n_train, n_val, routes, brief_share, contrast_share, detail: as the command's options.
         hold_out: rule combinations (`R7+R10`) that no row but the test's has.
         arithmetic_base, arithmetic_sft: rows of general arithmetic among the `base` and the SFT rows.
     """
@@ -43,6 +44,7 @@ class Data:
     hold_out: tuple[str, ...]
     arithmetic_base: int
     arithmetic_sft: int
+    detail: str = "any"
 
 
 @dataclass(frozen=True)
@@ -111,15 +113,19 @@ class Analysis:
         arm: the arm that claims are made for.
         comparators: arms of which the best on dev, unguided, is the primary comparator.
         control: the arm that `arm` must beat besides.
+        start: the arm that is the start of `arm` alone; forgetting is counted from it.
+        plain: plain GRPO from the same start; rollouts are counted against it.
         targets: smallest differences in points, unguided and guided.
         accuracy: unguided dev accuracy to which rollouts are counted.
-        saving: how many times fewer of them than plain GRPO from the same start.
+        saving: how many times fewer of them than `plain`.
         samples: bootstrap samples.
     """
 
     arm: str
     comparators: tuple[str, ...]
     control: str
+    start: str
+    plain: str
     targets: Mapping[str, float]
     accuracy: float
     saving: float
@@ -145,6 +151,8 @@ class Study:
     def shared_hash(self) -> str:
         """Hash of what every arm of a seed shares: data, model, test."""
         shared = {name: asdict(getattr(self, name)) for name in ("data", "model")}
+        if self.data.detail == "any":  # rows of the first plan were made before there was a choice
+            del shared["data"]["detail"]
         return _digest(
             {
                 **shared,
@@ -197,7 +205,9 @@ def _check(study: Study) -> None:
             raise StudyError(f"{where}.start is {arm.start!r}; known are {', '.join(STARTS)}")
         if arm.tier not in study.seeds:
             raise StudyError(f"{where}.tier is {arm.tier}, for which `seeds` says nothing")
-    named = {study.analysis.arm, study.analysis.control, *study.analysis.comparators, *study.small_arms}
+    analysis = study.analysis
+    named = {analysis.arm, analysis.control, analysis.start, analysis.plain, *analysis.comparators}
+    named |= {*study.small_arms}
     if unknown := sorted(named - set(study.arms)):
         raise StudyError(f"not among the arms: {', '.join(unknown)}")
     if study.rl.fade_steps > 0.75 * study.rl.steps:

@@ -3,7 +3,8 @@
     python -m benchmarks.study.report            # print it
     python -m benchmarks.study.report --write    # put it between the marks in docs/results.md
 
-Serves docs/study_plan.md. Rows of an older configuration of an arm are left out and counted. The primary comparator is
+Serves docs/study_plan.md. The first plan, which was revised, keeps its file and its rows in `first` and its own part of
+the section. Rows of an older configuration of an arm are left out and counted. The primary comparator is
 the one whose last validation is best on dev, unguided, over its seeds; the test set has no say in it.
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmarks.study.analysis import Estimate, estimate, holm, paired, rollouts_to
-from benchmarks.study.plan import STUDY_FILE, Study, read_study
+from benchmarks.study.plan import FIRST, STUDY_FILE, Study, read_study
 from benchmarks.study.rows import REGIMES, ROWS, Row, read_rows
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.md"
@@ -84,12 +85,12 @@ def dev(results: Results, name: str) -> float | None:
     return fmean(ends) if ends else None
 
 
-def section(results: Results) -> str:
-    """The Markdown between the marks."""
+def section(results: Results, rows: str = "benchmarks/study/rows") -> str:
+    """The Markdown of a plan; `rows`: where its rows are kept."""
     if not results.rows:
         return f"No rows yet: `make study` makes them, `{COMMAND}` writes this section.\n"
     parts = [
-        f"Made by `{COMMAND}` from the rows in `benchmarks/study/rows`; rows of {_origins(results)}.",
+        f"Made by `{COMMAND}` from the rows in `{rows}`; rows of {_origins(results)}.",
         _accuracy_table(results),
         _difference_table(results),
         _slice_table(results),
@@ -190,13 +191,13 @@ def _targets(results: Results) -> str:
     ]
     for says, value, target in (
         ("unguided accuracy on dev, last step minus end of the fade", _after_the_fade(results), -1.0),
-        ("arithmetic, minus sft", _forgetting(results), -1.0),
+        (f"arithmetic, minus {analysis.start}", _forgetting(results), -1.0),
     ):
         if value is not None:
             lines.append(_verdict(says, value * 100, target, True))
     if (saving := _saving(results)) is not None:
         lines.append(
-            f"- rollouts of grpo_sft over {analysis.arm}'s to {analysis.accuracy:.0%}: {saving:.2f}, "
+            f"- rollouts of {analysis.plain} over {analysis.arm}'s to {analysis.accuracy:.0%}: {saving:.2f}, "
             f"target {analysis.saving}: {'met' if saving >= analysis.saving else 'missed'}."
         )
     return "Targets:\n\n" + "\n".join(lines) if lines else ""
@@ -219,8 +220,9 @@ def _after_the_fade(results: Results) -> float | None:
 
 
 def _forgetting(results: Results) -> float | None:
-    """Arithmetic of the claimed arm minus that of the SFT start, mean over the seeds that both have."""
-    ours, start = results.rows.get(results.study.analysis.arm, {}), results.rows.get("sft", {})
+    """Arithmetic of the claimed arm minus that of its start, mean over the seeds that both have."""
+    analysis = results.study.analysis
+    ours, start = results.rows.get(analysis.arm, {}), results.rows.get(analysis.start, {})
     changes = [
         after - before
         for seed in ours.keys() & start.keys()
@@ -232,7 +234,7 @@ def _forgetting(results: Results) -> float | None:
 def _saving(results: Results) -> float | None:
     """Rollouts to the set accuracy, plain GRPO's over the claimed arm's; None where a seed of either never gets there."""
     means = []
-    for name in ("grpo_sft", results.study.analysis.arm):
+    for name in (results.study.analysis.plain, results.study.analysis.arm):
         reached = _rollouts_to_target(results, name)
         if not reached or None in reached:
             return None
@@ -301,7 +303,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         study = replace(study, analysis=replace(study.analysis, arm=options.arm))
     text = section(collect(study, read_rows(options.rows)))
     if options.write:
-        write(text)
+        first = collect(read_study(FIRST / "study.yaml"), read_rows(FIRST / "rows"))
+        heading = "### The first plan, stopped after one seed"
+        write(f"{text}\n{heading}\n\n{section(first, 'benchmarks/study/first/rows')}")
     else:
         sys.stdout.write(text)
 

@@ -38,6 +38,7 @@ class Row:
         curve: of validation, one [step, unguided, guided] a measurement.
         correct: by regime, hexadecimal: bit i, from the left, is 1 where test question i was answered rightly.
         questions: how many test questions.
+        base: hash of the base model's weights; "" for an arm without a model, and in rows of the first plan.
     """
 
     arm: str
@@ -55,6 +56,7 @@ class Row:
     curve: Sequence[Sequence[float]]
     correct: Mapping[str, str]
     questions: int
+    base: str = ""
 
     def scores(self, regime: str) -> list[float]:
         """[questions] 1.0 where right."""

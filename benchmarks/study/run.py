@@ -97,6 +97,7 @@ def make_row(layout: Layout, arm: Arm, seed: int, seconds: dict[str, float]) -> 
             questions=len(votes),
         )
     folder = layout.arm(arm, seed)
+    fields["base"] = measure.weights(layout.base / "model")
     if arm.train:
         a_step = layout.study.rl.questions * layout.study.rl.rollouts
         rounds = [first_round(folder), folder] if arm.harvest else [folder]

@@ -24,7 +24,6 @@ from data_prep.filters.rules import UnknownRule
 from data_prep.on_disk import SCRATCH_PREFIX
 from data_prep.routes.bank import Question, by_question
 from data_prep.routes.responses import Guided, Unusable, read_responses
-from data_prep.routes.stripping import strip_routes
 from data_prep.schema import SFT_SCHEMA, sft_row
 from realm_ext.prompt import render_messages
 from reward_fns import domains
@@ -32,6 +31,7 @@ from reward_fns.critique import without_critique
 from reward_fns.domains import Domain
 from reward_fns.mrpv import read_answer
 from reward_fns.response import parse_response, render_response
+from reward_fns.stripping import strip_routes
 
 KIND = "harvest"
 SOURCE = "student"

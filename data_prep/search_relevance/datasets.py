@@ -14,7 +14,7 @@ from typing import Any
 from data_prep.schema import rl_row, sft_row
 from data_prep.search_relevance.expert import cited_rules, right_route, with_names
 from data_prep.search_relevance.generator import RULE_SHARES, Item, combination, make_item
-from data_prep.search_relevance.route_sets import compose_routes
+from data_prep.search_relevance.route_sets import DETAILS, compose_routes
 from realm_ext.prompt import render_messages, render_rules
 from reward_fns.content import content_uid
 from reward_fns.critique import render_critique
@@ -38,17 +38,23 @@ class Batch:
 
 @dataclass(frozen=True)
 class DistilOptions:
-    """Shares, each in [0, 1]: short chains among bare questions, contrast rows, prompts that keep the rules."""
+    """Shares, each in [0, 1]: short chains among bare questions, contrast rows, prompts that keep the rules.
+
+    `detail` is that of the routes in contrast rows, see `route_sets.compose_routes`.
+    """
 
     brief_share: float = 0.6
     contrast_share: float = 0.3
     keep_rules: float = 0.0
     max_routes: int = 4
+    detail: str = "any"
 
     def __post_init__(self) -> None:
         for name in ("brief_share", "contrast_share", "keep_rules"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share of the rows, from 0 to 1; got {getattr(self, name)}")
+        if self.detail not in DETAILS:
+            raise ValueError(f"detail is one of {', '.join(DETAILS)}; got {self.detail!r}")
         if self.max_routes < 1:
             raise ValueError(f"max_routes must be 1 or more; got {self.max_routes}")
 
@@ -109,12 +115,13 @@ def rl_rows(
     split: str,
     k: int,
     regime: str | None = None,
+    detail: str = "any",
     *,
     exclude: Collection[str] = (),
     on_row: Callable[[], object] | None = None,
     hold_out: Collection[str] = (),
 ) -> Batch:
-    """`n` rows of `RL_SCHEMA` with `k` routes each; `regime` null for training."""
+    """`n` rows of `RL_SCHEMA` with `k` routes each, written in this `detail`; `regime` null for training."""
 
     def make(index: int, item: Item) -> dict[str, Any]:
         return rl_row(
@@ -123,7 +130,7 @@ def rl_rows(
             domain=DOMAIN.name,
             index=index,
             split=split,
-            routes=compose_routes(item, k, rng_of("routes", seed, split, index)),
+            routes=compose_routes(item, k, rng_of("routes", seed, split, index), detail),
             regime=regime,
         )
 
@@ -187,7 +194,7 @@ def _distilled(item: Item, options: DistilOptions, seed: int, split: str, index:
     routes: list[Route] = []
     if contrast:
         # Fading leaves any number of routes from all down to one: the student has seen each, and all most often.
-        composed = compose_routes(item, options.max_routes, rng)
+        composed = compose_routes(item, options.max_routes, rng, options.detail)
         routes = rng.sample(composed, rng.choice((len(composed), rng.randint(1, len(composed)))))
     verdicts = [Verdict(r.label, None if r.label else r.first_error) for r in routes]
     return chain_row(item, with_names(chain), routes, verdicts, rules_text() + "\n" if keep_rules else "")

@@ -102,12 +102,14 @@ def write_folder(
         on_row=started(TEST_SPLIT, RESERVED_ROWS),
     )
     taken = set(test.questions)
-    val = [made(f"val {regime}", sizes.val, rl_rows, "val", routes, regime) for regime in REGIMES]
+    val = [
+        made(f"val {regime}", sizes.val, rl_rows, "val", routes, regime, options.detail) for regime in REGIMES
+    ]
     taken |= val[0].questions
     rows = {"val": [row for batch in val for row in batch.rows]}
     for split, n, make, args in (
         ("sft_val", sizes.sft_val, distil, ("sft_val", options)),
-        ("train", sizes.train, rl_rows, ("train", routes)),
+        ("train", sizes.train, rl_rows, ("train", routes, None, options.detail)),
         ("sft", sizes.sft, distil, ("sft", options)),
         ("base", sizes.base, base_rows, ("base", options.max_routes)),
     ):
@@ -132,6 +134,7 @@ def write_folder(
             "brief_share": options.brief_share,
             "contrast_share": options.contrast_share,
             "keep_rules": options.keep_rules,
+            "detail": options.detail,
             **({"hold_out": sorted(hold_out)} if hold_out else {}),
         },
         inputs={"rules.yaml": hash_text(rules)},

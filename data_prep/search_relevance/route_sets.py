@@ -4,7 +4,9 @@ Serves design.md, section MRPV ("Sets are composed ..."). Training data, contras
 set all take their sets from `compose_routes`, so that what is learned and what is measured are one thing.
 
 Between the expert's two styles, `partial` chains leave out some of the checks that do not matter; they give
-a question enough different right chains. What a set must not give away, it does not:
+a question enough different right chains. With `detail` "short" nobody writes all of it down: chains are `brief`, or
+`short`, which names one more check; so are the summaries that many services give in place of a model's reasoning.
+What a set must not give away, it does not:
 
 * The styles of a set are drawn before anything is known of its routes, so neither length nor source tells.
 * No text stands twice in a set: only right chains would be scarce enough to repeat.
@@ -14,7 +16,7 @@ a question enough different right chains. What a set must not give away, it does
 """
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from data_prep.search_relevance.expert import STYLES, right_route, with_names, wrong_routes
@@ -24,7 +26,8 @@ from reward_fns.routes import Route
 # A set whose question has too few chains of one kind for these becomes a mixed one.
 ALL_WRONG_SHARE = 0.22
 ALL_RIGHT_SHARE = 0.12
-SET_STYLES = (*STYLES, "partial")
+SET_STYLES = {"any": (*STYLES, "partial"), "short": ("brief", "short")}
+DETAILS = tuple(SET_STYLES)
 
 
 @dataclass(frozen=True)
@@ -35,25 +38,30 @@ class _Bank:
     wrong: tuple[Route, ...]
 
 
-def compose_routes(item: Item, k: int, rng: random.Random) -> list[Route]:
+def compose_routes(item: Item, k: int, rng: random.Random, detail: str = "any") -> list[Route]:
     """Up to `k` routes with different texts, in random order, rule ids turned into the rules' short names.
 
     All wrong in about 20% of the sets, all right in about 10%; among the others a majority of right routes is
     as frequent as one of wrong routes. A question with few chains of one kind gets a smaller set, and one on
     which no mistake leads to another label gets a right route alone.
 
+    Args:
+        detail: how much the routes write down, one of `DETAILS`.
+
     Raises:
-        ValueError: `k` is below 1.
+        ValueError: `k` is below 1, or `detail` is unknown.
     """
     if k < 1:
         raise ValueError(f"a set needs at least one route; got k={k}")
-    bank = _fill_bank(item, k, rng)
+    if detail not in SET_STYLES:
+        raise ValueError(f"detail is one of {', '.join(DETAILS)}; got {detail!r}")
+    bank = _fill_bank(item, k, rng, detail)
     if not bank.wrong:
         return [with_names(rng.choice(bank.right))]
     size = min(k, 2 * min(len(bank.right), len(bank.wrong)))
     n_right = _draw_right(bank, size, rng)
     together = 0 < n_right or rng.random() < 0.5
-    styles = _draw_styles(size, rng)
+    styles = _draw_styles(SET_STYLES[detail], size, rng)
     chosen = [
         *_pick(bank.right, styles[:n_right], rng),
         *_pick(_by_answer(bank.wrong, size - n_right) if together else bank.wrong, styles[n_right:], rng),
@@ -73,10 +81,10 @@ def _draw_right(bank: _Bank, size: int, rng: random.Random) -> int:
     return rng.randint(size - most, most) if size > 1 else rng.randint(0, 1)
 
 
-def _draw_styles(size: int, rng: random.Random) -> list[str]:
+def _draw_styles(styles: Sequence[str], size: int, rng: random.Random) -> list[str]:
     """Styles for `size` routes, each style as often as another."""
-    rounds = -(-size // len(SET_STYLES))
-    return [style for _ in range(rounds) for style in rng.sample(SET_STYLES, len(SET_STYLES))][:size]
+    rounds = -(-size // len(styles))
+    return [style for _ in range(rounds) for style in rng.sample(styles, len(styles))][:size]
 
 
 def _pick(routes: Iterable[Route], styles: Iterable[str], rng: random.Random) -> Iterator[Route]:
@@ -96,8 +104,8 @@ def _by_answer(wrong: tuple[Route, ...], count: int) -> tuple[Route, ...]:
     return same if len(same) >= count else wrong
 
 
-def _fill_bank(item: Item, k: int, rng: random.Random) -> _Bank:
-    """All different chains of the expert, and up to `k` partial ones for each full one."""
+def _fill_bank(item: Item, k: int, rng: random.Random, detail: str) -> _Bank:
+    """All different chains of the expert, and up to `k` partial (or short) ones for each full one."""
     seed = rng.random()
     # One seed for both styles: the mistakes come in the same order, so chains of one mistake pair up.
     full, brief = (
@@ -105,15 +113,25 @@ def _fill_bank(item: Item, k: int, rng: random.Random) -> _Bank:
     )
     pairs = list(zip(full, brief, strict=True))
     rng.shuffle(pairs)
-    every = [route for pair in pairs for route in (*pair, *_partials(*pair, k, rng))]
+    is_short = detail == "short"
+    every = [
+        route
+        for full_route, brief_route in pairs
+        for route in (
+            *(() if is_short else (full_route,)),
+            brief_route,
+            *_partials(full_route, brief_route, k, rng, is_short),
+        )
+    ]
     distinct = {route.steps: route for route in reversed(every)}.values()
     return _Bank(tuple(r for r in distinct if r.label), tuple(r for r in distinct if not r.label))
 
 
-def _partials(full: Route, brief: Route, count: int, rng: random.Random) -> Iterator[Route]:
+def _partials(full: Route, brief: Route, count: int, rng: random.Random, is_short: bool) -> Iterator[Route]:
     """`count` times the full chain without some of the checks that neither decide nor hold the mistake.
 
-    Nothing where leaving one out would leave no more than the brief chain.
+    Nothing where leaving one out would leave no more than the brief chain. Short ones keep one of these checks, or
+    none where the mistake stands in a check of its own.
     """
     last = len(full.steps) - 1
     kept = {last, full.steps.index(brief.steps[0])}
@@ -123,7 +141,12 @@ def _partials(full: Route, brief: Route, count: int, rng: random.Random) -> Iter
     if len(full.steps) < 4 or not spare:
         return
     for _ in range(count):
-        positions = sorted(kept | set(rng.sample(spare, rng.randint(len(kept) < 3, len(spare) - 1))))
+        least = int(len(kept) < 3)
+        positions = sorted(
+            kept | set(rng.sample(spare, least if is_short else rng.randint(least, len(spare) - 1)))
+        )
         first = None if full.first_error is None else positions.index(full.first_error)
         steps = tuple(full.steps[i] for i in positions)
-        yield replace(full, steps=steps, first_error=first, source="program/partial")
+        yield replace(
+            full, steps=steps, first_error=first, source=f"program/{'short' if is_short else 'partial'}"
+        )

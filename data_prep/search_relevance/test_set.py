@@ -24,7 +24,7 @@ RESERVED_ROWS = 2_000  # of this split, in no training or validation file: large
 ROUTES_SHOWN = 3
 
 
-def held_out_rows(n: int = TEST_ROWS, seed: int = TEST_SEED) -> list[dict[str, Any]]:
+def held_out_rows(n: int = TEST_ROWS, seed: int = TEST_SEED, detail: str = "any") -> list[dict[str, Any]]:
     """`n` rows: uid, question, gold, the deciding rule, whether that is one of the long tail, and routes."""
 
     def make(index: int, item: Item) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def held_out_rows(n: int = TEST_ROWS, seed: int = TEST_SEED) -> list[dict[str, A
             "gold": item.decision.label,
             "rule": item.decision.rule,
             "long_tail": item.decision.rule in LONG_TAIL,
-            "routes": [route_to_mapping(route) for route in compose_routes(item, ROUTES_SHOWN, rng)],
+            "routes": [route_to_mapping(route) for route in compose_routes(item, ROUTES_SHOWN, rng, detail)],
         }
 
     return make_rows(n, seed, TEST_SPLIT, make).rows

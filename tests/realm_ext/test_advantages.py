@@ -62,6 +62,18 @@ def test_a_stratum_of_one_gets_zero() -> None:
     assert found == pytest.approx([0.5, -0.5, 0.0])
 
 
+def test_an_absent_rollout_counts_in_the_mean_alone() -> None:
+    """One of three guided rollouts trains elsewhere: the baseline of the two that stay is as before."""
+    strata_now = strata_of(["q"] * 3, [True, True, False], "separate")
+    found = centred(
+        np.array([1.0, 0.0, 1.0]), strata_now, absent=[(("q", "guided"), 2.0), (("p", "guided"), 9.0)]
+    )
+    assert found == pytest.approx([0.0, -1.0, 0.0])
+    assert centred(np.array([1.0]), [("q", "guided")], absent=[(("q", "guided"), 0.0)]) == pytest.approx(
+        [0.5]
+    )
+
+
 def test_questions_are_apart() -> None:
     found = centred(np.array([1.0, 0.0, 5.0, 3.0]), strata_of(["a", "a", "b", "b"], [False] * 4, "pool"))
     assert found == pytest.approx([0.5, -0.5, 1.0, -1.0])

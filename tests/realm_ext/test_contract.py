@@ -28,6 +28,8 @@ CONTRACTS: list[Contract] = [
     (TRAINER, "get_trainer_cls", ("name",), "plugin: finds realm_sync"),
     (TRAINER, "PPOTrainer._build_replay_buffer", ("self",), "trainer"),
     (TRAINER, "PPOTrainer._compute_advantage", ("self", "batch", "metrics"), "trainer"),
+    (TRAINER, "PPOTrainer._balance_batch", ("self", "batch", "metrics"), "trainer: carry"),
+    (TRAINER, "PPOTrainer._step_once", ("self", "metrics"), "trainer: carry, its order"),
     (TRAINER, "PPOTrainer._validate", ("self",), "trainer"),
     (TRAINER, "PPOTrainer._val_metrics_update", ("self", "data_sources", "sample_uids"), "trainer"),
     (TRAINER, "PPOTrainer._save_checkpoint", ("self",), "trainer"),
@@ -191,3 +193,18 @@ def test_pinned_version(name: str, expected: str) -> None:
     if name == "vllm":
         pytest.importorskip("vllm")
     assert version(name).split("+")[0] == expected
+
+
+def test_a_batch_is_balanced_after_it_is_scored_and_before_its_log_probabilities() -> None:
+    """Carry rewrites rollouts where verl balances the batch: their scores must be there, what follows must be new."""
+    source = inspect.getsource(resolve(TRAINER, "PPOTrainer._step_once"))
+    places = [
+        source.index(f"self.{name}(")
+        for name in (
+            "_compute_reward_colocate",
+            "_balance_batch",
+            "_compute_old_log_prob",
+            "_compute_advantage",
+        )
+    ]
+    assert places == sorted(places)

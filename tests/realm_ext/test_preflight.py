@@ -372,3 +372,14 @@ def test_adaptive_needs_a_state_of_the_same_step_and_the_same_data(
     assert "the order in which outcomes arrive depends on timing" in refused(config)
     config.realm.unguided_floor = 0
     assert "per_question learns from unguided rollouts" in refused(config)
+
+
+def test_carry_says_what_it_needs(config: DictConfig) -> None:
+    config.realm.carry = 1
+    check(config)
+    config.realm.unguided_floor = 0
+    config.algorithm.adv_estimator = "grpo"
+    config.reward.custom_reward_function.path = "mine.py"
+    text = refused(config)
+    for words in ("set realm.unguided_floor", "adv_estimator=realm_grpo", "mine.py"):
+        assert words in text

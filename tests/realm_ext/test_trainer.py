@@ -19,6 +19,7 @@ from verl.utils.tracking import Tracking
 from realm_ext import trainer as trainer_module
 from realm_ext.advantages import _STRATA
 from realm_ext.agent_loop import STEP_COLUMN
+from realm_ext.carry import Carried
 from realm_ext.checkpoints import MARKER, TRACKER, step_folder
 from realm_ext.config import read_config
 from realm_ext.report.scalars import read_scalars
@@ -57,6 +58,7 @@ def make_trainer(root: Path, realm: dict[str, Any] | None = None, **trainer: Any
     made.processor = None
     made.levels, made._segments, made._buckets = None, [], {}
     made._rollouts_of_step = []
+    made._carried = Carried()
     made._data_fingerprint = ""
     return made
 
@@ -230,12 +232,51 @@ def test_advantages_know_the_regime_and_padding_stays_apart(
     )
     made, metrics = make_trainer(tmp_path), {}  # type: tuple[RealmTrainerSync, dict[str, Any]]
     assert made._compute_advantage(batch, metrics) is batch
-    assert seen == [[("u", "guided"), ("u", "unguided"), ("padding 2", "unguided")]]
+    assert seen == [([("u", "guided"), ("u", "unguided"), ("padding 2", "unguided")], [])]
     assert metrics["realm/schedule"] == 0.5
     assert metrics["realm/guided_share"] == 0.5
     made.config.algorithm.adv_estimator = "grpo"
     made._compute_advantage(batch, metrics)
     assert seen[1] is None
+
+
+def test_a_carried_rollout_is_compared_with_unguided_ones_and_stays_in_the_guided_mean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        PPOTrainerSync, "_compute_advantage", lambda self, batch, metrics: seen.append(_STRATA.get())
+    )
+    monkeypatch.setattr(PPOTrainerSync, "_balance_batch", lambda self, batch, metrics: batch)
+    extra: np.ndarray = np.empty(3, dtype=object)
+    for i, guided in enumerate((True, True, False)):
+        reward = {"score": 1.25 if guided else 0.05, "outcome": float(guided)}
+        extra[i] = {"guided": guided, "exposure": 0.5, "row_uid": "r", "reward_extra_info": reward}
+    monkeypatch.setattr(trainer_module.tq, "kv_batch_get", lambda **_: {"extra_fields": extra})
+    given: list[dict[str, Any]] = []
+
+    def carry(batch: Any, rollouts: Any, **options: Any) -> Carried:
+        given.append(options)
+        return Carried(frozenset({"u_0_0"}), 1, 0)
+
+    monkeypatch.setattr(trainer_module.carry, "carry", carry)
+    batch = SimpleNamespace(
+        keys=["u_0_0", "u_1_0", "u_2_0"], tags=[{"response_len": 2}] * 3, partition_id="train"
+    )
+    made, metrics = make_trainer(tmp_path, {"carry": 2}), {}  # type: tuple[RealmTrainerSync, dict[str, Any]]
+    made.actor_rollout_wg = SimpleNamespace(_dispatch_info={"actor": [0, 0, 1, 1]})
+    made.tokenizer = made.__dict__["_token_builder"] = None
+    made.config.actor_rollout_ref.rollout = {"n": 3, "temperature": 0.7}
+    made._balance_batch(batch, metrics)
+    assert given[0]["most"] == 2
+    assert given[0]["multiple"] == 2
+    assert given[0]["score"] == pytest.approx(1.05)
+    assert metrics["realm/carry/rollouts"] == metrics["realm/carry/behind"] == 1.0
+    made._compute_advantage(batch, metrics)
+    assert seen == [
+        ([("u", "unguided"), ("u", "guided"), ("u", "unguided")], [(("u", "guided"), 1.25)]),
+    ]
+    assert [rollout.carried for rollout in made._rollouts_of_step] == [True, False, False]
 
 
 def test_validation_adds_both_regimes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.study.plan import read_study
+from benchmarks.study.plan import FIRST, read_study
 from benchmarks.study.report import BEGIN, END, collect, comparator, dev, differences, section, write
-from benchmarks.study.rows import Row, pack
+from benchmarks.study.rows import Row, pack, read_rows
 
 STUDY = replace(read_study(), analysis=replace(read_study().analysis, samples=400, accuracy=0.7))
 SHARES = {
@@ -59,9 +59,9 @@ def test_the_comparator_is_chosen_on_dev_and_not_on_the_test() -> None:
 
 def test_an_untrained_arms_dev_is_the_first_validation_of_those_who_go_on_from_it() -> None:
     results = collect(STUDY, ROWS)
-    assert dev(results, "sft") == 0.5  # hints and realm start there
-    assert dev(results, "rft") == 0.5  # grpo does
-    assert dev(collect(STUDY, [r for r in ROWS if r.arm == "sft"]), "sft") is None
+    assert dev(results, "rft") == 0.5  # all of them start there
+    assert dev(results, "sft") is None  # nobody does
+    assert dev(collect(STUDY, [r for r in ROWS if r.arm == "rft"]), "rft") is None
 
 
 def test_differences_are_against_every_arm_and_regime_there_is() -> None:
@@ -79,9 +79,9 @@ def test_the_section_says_targets_and_what_is_missing() -> None:
     assert "- unguided, over hints:" in text and "target +2.6: met" in text
     assert "- unguided, over mismatched:" in text and "- guided, over vote:" in text
     assert "end of the fade: +0.0 points, target -1.0: met" in text
-    assert "- arithmetic, minus sft: +0.0 points, target -1.0: met." in text
+    assert "- arithmetic, minus rft: +0.0 points, target -1.0: met." in text
     assert "left out: 1." in text
-    assert "Arms without a row so far: grpo_sft" in text
+    assert "Arms without a row so far: grpo_tokens" in text
     worse = [row("realm", seed, 0.55) for seed in (0, 1, 2)]
     text = section(collect(STUDY, [r for r in ROWS if r.arm != "realm"] + worse))
     assert "target +2.6: missed" in text
@@ -89,13 +89,13 @@ def test_the_section_says_targets_and_what_is_missing() -> None:
 
 def test_rollouts_saved_are_stated_once_every_seed_got_there() -> None:
     ours = [row("realm", seed, 0.7, dev_end=0.9) for seed in (0, 1)]
-    slow = [row("grpo_sft", seed, 0.6, dev_end=0.7) for seed in (0, 1)]
-    assert "rollouts of grpo_sft over realm's to 70%: 2.00, target 1.5: met" in section(
+    slow = [row("grpo", seed, 0.6, dev_end=0.7) for seed in (0, 1)]
+    assert "rollouts of grpo over realm's to 70%: 2.00, target 1.5: met" in section(
         collect(STUDY, ours + slow)
     )
-    never = [row("grpo_sft", seed, 0.6) for seed in (0, 1)]
+    never = [row("grpo", seed, 0.6) for seed in (0, 1)]
     text = section(collect(STUDY, ours + never))
-    assert "rollouts of grpo_sft" not in text and "| not reached |" in text
+    assert "rollouts of grpo" not in text and "| not reached |" in text
 
 
 def test_no_rows_is_said() -> None:
@@ -111,3 +111,13 @@ def test_written_between_the_marks_and_nowhere_else(tmp_path: Path) -> None:
     page.write_text("no marks")
     with pytest.raises(ValueError, match="lacks the marks"):
         write("new", page)
+
+
+def test_the_first_plan_keeps_its_rows_and_its_arms() -> None:
+    """Its rows are of exactly its file: what failed stays in the table."""
+    first = collect(read_study(FIRST / "study.yaml"), read_rows(FIRST / "rows"))
+    assert first.left_out == 0
+    assert comparator(first) == "grpo"
+    assert "- unguided, over grpo: -7.0 points, target +2.6: missed." in section(
+        first, "benchmarks/study/first/rows"
+    )

@@ -16,7 +16,7 @@ from benchmarks.study.stages import Chain, Layout, chains, first_round
 from realm_ext.stages import Stage
 
 STUDY = read_study()
-REALM, VOTE, SFT, ZERO = (STUDY.arms[name] for name in ("realm", "vote", "sft", "zero"))
+REALM, VOTE, START, ZERO = (STUDY.arms[name] for name in ("realm", "vote", "rft", "zero"))
 
 
 def layout(tmp_path: Path) -> Layout:
@@ -31,15 +31,15 @@ def test_an_arm_runs_through_the_main_job_and_shares_what_it_can(tmp_path: Path)
     plan = layout(tmp_path)
     assert names(chains(plan, REALM, 0)) == ["test", "data", "base", "sft", "rl", "merge_rl", "eval"]
     assert names(chains(plan, REALM, 2)) == ["test", "data", "base", "data", "sft", "rl", "merge_rl", "eval"]
-    assert names(chains(plan, SFT, 0)) == ["test", "data", "base", "sft", "eval"]
+    assert names(chains(plan, START, 0)) == ["test", "data", "base", "sft", "eval"]
     assert names(chains(plan, ZERO, 0)) == ["test", "data", "base", "rl", "merge_rl", "eval"]
     assert names(chains(plan, VOTE, 0)) == ["test"]
     commands = {s.name: " ".join(s.command) for c in chains(plan, REALM, 2) for s in c.stages}
     assert "-m verl.trainer.main_ppo" in commands["rl"] and "--config-name realm_quickstart" in commands["rl"]
     assert "data.seed=2" in commands["rl"] and "realm.seed=2" in commands["rl"]
     assert "-m lm_eval run" in commands["eval"] and "study_guided" in commands["eval"]
-    ours, sft = (chains(plan, arm, 1) for arm in (REALM, SFT))
-    assert ours[:-1] == sft[:-1] and ours[-1].folder != sft[-1].folder
+    ours, start = (chains(plan, arm, 1) for arm in (REALM, START))
+    assert ours[:-1] == start[:-1] and ours[-1].folder != start[-1].folder
 
 
 def test_every_arm_has_commands_of_its_own_bank_and_start(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_an_arm_that_harvests_has_two_rounds_and_sft_on_its_own_chains_between(t
         assert f"total_training_steps={half} " in commands[name]
         assert f"fade_steps={STUDY.rl.fade_steps // 2} " in commands[name]
     assert "data.seed=1 " in commands["round1"] and "data.seed=1001 " in commands["round2"]
-    assert plan.start_model("sft", 1) in commands["round1"]
+    assert plan.start_model("positives", 1) in commands["round1"]
     rollouts = str(plan.arm(arm, 1) / "rollouts")
     assert f"trainer.rollout_data_dir={rollouts}" in commands["round1"] and rollouts in commands["harvest"]
     assert "rollout_data_dir" not in commands["round2"]
@@ -180,7 +180,7 @@ def test_small_runs_its_two_arms_and_writes_no_result(faked: Path, monkeypatch: 
     made = read_rows(faked / "runs" / "small_rows")
     assert [row.arm for row in made] == ["sft", "vote"]
     tested = replace(small, test_questions=small.small_test_questions)
-    assert is_done(faked / "runs" / "small_rows", "sft", 0, tested.config_hash(SFT))
+    assert is_done(faked / "runs" / "small_rows", "sft", 0, tested.config_hash(STUDY.arms["sft"]))
 
 
 def test_what_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

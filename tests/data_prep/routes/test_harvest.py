@@ -10,11 +10,11 @@ import pytest
 from data_prep.routes.bank import questions_of
 from data_prep.routes.harvest import Harvested, HarvestOptions, harvest_rows
 from data_prep.routes.responses import questions_by_text, response_files, shown_in
-from data_prep.routes.stripping import strip_routes
 from data_prep.schema import SFT_SCHEMA
 from realm_ext.prompt import UNGUIDED, render_messages
 from reward_fns.response import parse_response
 from reward_fns.routes import Route
+from reward_fns.stripping import strip_routes
 from tests.data_prep.routes.banks import question_of, rl_rows, write_rl
 
 ROUTES = (

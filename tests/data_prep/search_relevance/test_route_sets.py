@@ -107,3 +107,15 @@ def test_rules_are_cited_by_name(sets: list[tuple[Item, list[Route]]]) -> None:
 def test_refuses_an_empty_set() -> None:
     with pytest.raises(ValueError, match="at least one route"):
         compose_routes(make_item(0, "train", 0), 0, random.Random(0))
+
+
+def test_short_routes_name_the_deciding_check_and_at_most_one_more() -> None:
+    sets = [compose_routes(make_item(0, "train", n), 3, random.Random(n), "short") for n in range(300)]
+    routes = [route for routes in sets for route in routes]
+    assert {route.source for route in routes} == {"program/brief", "program/short"}
+    assert {len(route.steps) for route in routes} == {2, 3}
+    assert all(len({route.steps for route in routes}) == len(routes) for routes in sets)
+    assert 0.3 < sum(route.label for route in routes) / len(routes) < 0.55
+    assert 0.15 < sum(not any(route.label for route in routes) for routes in sets) / len(sets) < 0.35
+    with pytest.raises(ValueError, match="detail is one of any, short"):
+        compose_routes(make_item(0, "train", 0), 3, random.Random(0), "long")
