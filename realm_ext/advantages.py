@@ -7,7 +7,7 @@ The estimator needs to know which rollouts were guided; verl hands it only the g
 `realm_sync` says so through `strata`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -18,16 +18,15 @@ from verl.trainer.ppo.core_algos import register_adv_est
 
 EPSILON = 1e-6
 Stratum = tuple[str, str]
-_STRATA: ContextVar[tuple[Sequence[Stratum], Sequence[tuple[Stratum, float]]] | None] = ContextVar(
-    "realm_strata", default=None
-)
+Moved = Mapping[int, tuple[Stratum, float]]
+_STRATA: ContextVar[tuple[Sequence[Stratum], Moved] | None] = ContextVar("realm_strata", default=None)
 
 
 def centred(
     totals: np.ndarray,
     strata: Sequence[Any],
     divide_by_std: bool = False,
-    absent: Sequence[tuple[Any, float]] = (),
+    moved: Mapping[int, tuple[Any, float]] | None = None,
 ) -> np.ndarray:
     """Each total minus the mean of its stratum; a stratum of one gets 0.
 
@@ -42,7 +41,8 @@ def centred(
         totals: [rollouts], each rollout's total score.
         strata: [rollouts], hashable; rollouts are compared within equal values.
         divide_by_std: divide by the stratum's standard deviation (over n - 1, as verl does).
-        absent: stratum and total of rollouts that count in their stratum's mean but are trained elsewhere.
+        moved: rows that were sampled in another stratum than the one they are compared with: that stratum, and their
+            total there. A mean is over what was sampled in its stratum: it estimates what the policy earns there.
 
     Returns:
         [rollouts], float64.
@@ -52,20 +52,20 @@ def centred(
     """
     if len(totals) != len(strata):
         raise ValueError(f"got {len(totals)} totals but {len(strata)} strata; one each is needed")
-    members: dict[Any, list[int]] = {}
-    for row, stratum in enumerate(strata):
-        members.setdefault(stratum, []).append(row)
-    others: dict[Any, list[float]] = {}
-    for stratum, total in absent:
-        others.setdefault(stratum, []).append(total)
+    moved = moved or {}
+    sampled: dict[Any, list[float]] = {}
+    for row, (stratum, total) in enumerate(zip(strata, totals, strict=True)):
+        origin, score = moved.get(row, (stratum, total))
+        sampled.setdefault(origin, []).append(float(score))
     result: np.ndarray = np.zeros(len(totals), dtype=np.float64)
-    for stratum, rows in members.items():
-        own = np.asarray(totals, dtype=np.float64)[rows]
-        scores = np.concatenate([own, others.get(stratum, [])])
-        if len(scores) < 2:
+    means = {stratum: float(np.mean(scores)) for stratum, scores in sampled.items()}
+    for row, (stratum, total) in enumerate(zip(strata, totals, strict=True)):
+        scores = sampled.get(stratum, [])
+        if len(scores) + (row in moved) < 2:
             continue
-        difference = own - scores.mean()
-        result[rows] = difference / (scores.std(ddof=1) + EPSILON) if divide_by_std else difference
+        result[row] = float(total) - means.get(stratum, 0.0)
+        if divide_by_std:
+            result[row] /= (np.std(scores, ddof=1) if len(scores) > 1 else 0.0) + EPSILON
     return result
 
 
@@ -83,12 +83,12 @@ def strata_of(uids: Sequence[str], guided: Sequence[bool], advantage: str) -> li
 
 
 @contextmanager
-def strata(rows: Sequence[Stratum], absent: Sequence[tuple[Stratum, float]] = ()) -> Iterator[None]:
+def strata(rows: Sequence[Stratum], moved: Moved | None = None) -> Iterator[None]:
     """While inside, `realm_grpo` compares the rows of its batch by these strata (one per row, in its order).
 
-    `absent`: see `centred`.
+    `moved`: see `centred`.
     """
-    token = _STRATA.set((rows, absent))
+    token = _STRATA.set((rows, moved or {}))
     try:
         yield
     finally:
@@ -122,12 +122,12 @@ def realm_grpo(
         raise ValueError(
             "algorithm.adv_estimator=realm_grpo needs trainer.v1.trainer_mode=realm_sync or realm_colocate_async"
         )
-    rows, absent = known
+    rows, moved = known
     if len(rows) != len(index):
         raise ValueError(f"realm_grpo got {len(index)} rows but knows the regime of {len(rows)}")
     divide = bool(config is not None and config.get("norm_adv_by_std_in_grpo", False))
     with torch.no_grad():
         totals = token_level_rewards.sum(dim=-1).double().cpu().numpy()
-        values = torch.as_tensor(centred(totals, rows, divide, absent)).to(token_level_rewards)
+        values = torch.as_tensor(centred(totals, rows, divide, moved)).to(token_level_rewards)
         advantages = values.unsqueeze(-1) * response_mask
     return advantages, advantages

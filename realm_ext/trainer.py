@@ -165,14 +165,14 @@ class RealmTrainer(PPOTrainer):
         # Padding rows carry no 1 in their mask; a stratum of their own keeps them out of everybody's mean.
         uids = [f"padding {i}" if r is None else r.uid for i, r in enumerate(rollouts)]
         guided = [r is not None and r.guided for r in rollouts]
-        carried = [r is not None and r.carried for r in rollouts]
-        trained = [flag and not moved for flag, moved in zip(guided, carried, strict=True)]
-        absent = [
-            ((uid, "guided"), r.components["score"])
-            for uid, r, moved in zip(uids, rollouts, carried, strict=True)
-            if moved and r is not None
-        ]
-        with strata(strata_of(uids, trained, self.realm.advantage), absent):
+        origins = strata_of(uids, guided, self.realm.advantage)
+        moved = {
+            i: (origins[i], r.components["score"])
+            for i, r in enumerate(rollouts)
+            if r is not None and r.carried
+        }
+        trained = [flag and i not in moved for i, flag in enumerate(guided)]
+        with strata(strata_of(uids, trained, self.realm.advantage), moved):
             return super()._compute_advantage(batch, metrics)
 
     def _validates_after_this_step(self) -> bool:

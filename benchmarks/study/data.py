@@ -5,12 +5,15 @@ Serves docs/study_plan.md. A stage of the runner:
     python -m benchmarks.study.data train STUDY_FILE SEED FOLDER
     python -m benchmarks.study.data test STUDY_FILE N FOLDER
     python -m benchmarks.study.data harvest HARVESTED SFT_FILE OUT
+    python -m benchmarks.study.data own ROLLOUTS TRAIN_FILE OUT
 
 Rule combinations that `hold_out` names are in no training row; the test set marks them `unseen`.
 """
 
 import json
+import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,14 +24,20 @@ from benchmarks.study.arithmetic import SOURCE, facts, sft_rows
 from benchmarks.study.banks import mismatched, positive_only, positives_as_sft
 from benchmarks.study.plan import Study, read_study
 from data_prep.outputs import replacing, write_parquet
-from data_prep.schema import RL_SCHEMA, SFT_SCHEMA
+from data_prep.routes.responses import ROUTES_HEAD, response_files
+from data_prep.schema import RL_SCHEMA, SFT_SCHEMA, sft_row
 from data_prep.search_relevance.datasets import DistilOptions
 from data_prep.search_relevance.folder import Sizes, write_folder
 from data_prep.search_relevance.generator import Item, combination
 from data_prep.search_relevance.test_set import held_out_rows
+from realm_ext.prompt import render_messages
+from reward_fns.domains import get
 from reward_fns.domains.search_relevance.engine import decide
-from reward_fns.domains.search_relevance.question import parse_question
+from reward_fns.domains.search_relevance.question import QUESTION, parse_question
+from reward_fns.response import parse_response
 
+OWN = 4  # as `realm routes harvest` keeps
+_QUESTION = re.compile(rf"Query: .*?{re.escape(QUESTION)}", re.DOTALL)
 TEST, ARITHMETIC = "test.jsonl", "arithmetic.jsonl"
 
 
@@ -77,9 +86,46 @@ def write_harvest(harvested: Path, sft: Path, out: Path) -> None:
     if not rows:
         raise ValueError(f"{harvested} has no row: no guided rollout of the first round was right")
     first = pq.read_table(sft).to_pylist()
-    kept = [row for row in first if row["kind"] == "contrast" or row["source"] == SOURCE]
-    kept = sorted(kept, key=lambda row: row["uid"])[: len(rows)]
+    contrast = sorted((row for row in first if row["kind"] == "contrast"), key=lambda row: row["uid"])
+    sums = [row for row in first if row["source"] == SOURCE]
+    kept = contrast[: len(rows)] + sums[: len(rows) // 2]
     write_parquet(out, rows + kept, SFT_SCHEMA, config="harvest", split="train")
+
+
+def write_own(rollouts: Path, train: Path, out: Path) -> None:
+    """SFT rows of the right unguided responses in verl's rollout dumps, up to `OWN` different ones a question.
+
+    Raises:
+        ValueError: there is none.
+    """
+    questions = {row["prompt"][-1]["content"]: row for row in pq.read_table(train).to_pylist()}
+    kept: dict[tuple[str, str], dict[str, Any]] = {}
+    of_question: Counter[str] = Counter()
+    for file in response_files(rollouts):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            dumped = json.loads(line)
+            found = _QUESTION.search(dumped["input"])
+            row = questions.get(found.group()) if found else None
+            text = dumped["output"].strip()
+            if row is None or ROUTES_HEAD in dumped["input"] or not _is_right(text, row):
+                continue
+            uid = row["extra_info"]["uid"]
+            if (uid, text) in kept or of_question[uid] == OWN:
+                continue
+            of_question[uid] += 1
+            messages = render_messages(row["prompt"], ())
+            kept[uid, text] = sft_row(messages, text, source="student", kind="own", uid=uid)
+    if not kept:
+        raise ValueError(f"{rollouts} has no right unguided response")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    rows = [kept[key] for key in sorted(kept)]
+    write_parquet(out, rows, SFT_SCHEMA, config="own", split="train")
+
+
+def _is_right(response: str, row: Mapping[str, Any]) -> bool:
+    parsed = parse_response(response, 0)
+    gold = row["reward_model"]["ground_truth"]
+    return not parsed.problems and get(row["ability"]).equivalent(parsed.answer or "", gold)
 
 
 def _write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -101,6 +147,8 @@ def main(arguments: Sequence[str]) -> None:
             write_test(read_study(Path(study)), int(n), Path(folder))
         case ["harvest", harvested, sft, out]:
             write_harvest(Path(harvested), Path(sft), Path(out))
+        case ["own", rollouts, train, out]:
+            write_own(Path(rollouts), Path(train), Path(out))
         case _:
             sys.exit(__doc__)
 

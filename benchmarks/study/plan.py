@@ -17,6 +17,8 @@ STUDY_FILE = Path(__file__).with_name("study.yaml")
 FIRST = Path(__file__).with_name("first")  # the plan before its one revision: its file and its rows
 BANKS = ("all", "positive", "mismatched")
 STARTS = ("sft", "positives", "base")
+HARVESTS = ("", "guided", "unguided")
+LATER = {"detail": "any"}  # rows of the first plan were made before there was a choice
 _Value = TypeVar("_Value")
 
 
@@ -86,7 +88,8 @@ class Arm:
         bank: which routes its training rows hold, of `BANKS`.
         train: false: the start itself is measured.
         vote: true: no model; the majority answer of the routes shown.
-        harvest: true: two rounds of half the steps each, between them SFT on the right guided chains of the first.
+        harvest: "guided" or "unguided": two rounds of half the steps each, between them SFT on the right chains of the
+            first, guided ones with their routes stripped, or unguided ones as they are; "" for one round.
         steps: RL steps, where not the study's.
         overrides: Hydra overrides of the recipe realm_quickstart.
         needs: why it cannot run yet; such an arm is listed and skipped.
@@ -99,7 +102,7 @@ class Arm:
     bank: str = "all"
     train: bool = True
     vote: bool = False
-    harvest: bool = False
+    harvest: str = ""
     steps: int | None = None
     overrides: tuple[str, ...] = ()
     needs: str = ""
@@ -151,8 +154,9 @@ class Study:
     def shared_hash(self) -> str:
         """Hash of what every arm of a seed shares: data, model, test."""
         shared = {name: asdict(getattr(self, name)) for name in ("data", "model")}
-        if self.data.detail == "any":  # rows of the first plan were made before there was a choice
-            del shared["data"]["detail"]
+        for name, value in LATER.items():
+            if shared["data"][name] == value:
+                del shared["data"][name]
         return _digest(
             {
                 **shared,
@@ -164,6 +168,7 @@ class Study:
     def config_hash(self, arm: Arm) -> str:
         """Hash of all that decides an arm's result, its words and tier left out."""
         own = {key: value for key, value in asdict(arm).items() if key not in ("says", "tier", "needs")}
+        own["harvest"] = {"": False, "guided": True}.get(arm.harvest, arm.harvest)  # as the first plan had it
         return _digest({"shared": self.shared_hash(), "rl": asdict(self.rl), "arm": own})
 
     def work(self, tiers: tuple[int, ...]) -> list[tuple[Arm, int]]:
@@ -203,6 +208,8 @@ def _check(study: Study) -> None:
             raise StudyError(f"{where}.bank is {arm.bank!r}; known are {', '.join(BANKS)}")
         if arm.start not in STARTS:
             raise StudyError(f"{where}.start is {arm.start!r}; known are {', '.join(STARTS)}")
+        if arm.harvest not in HARVESTS:
+            raise StudyError(f"{where}.harvest is {arm.harvest!r}; known are {', '.join(HARVESTS[1:])}")
         if arm.tier not in study.seeds:
             raise StudyError(f"{where}.tier is {arm.tier}, for which `seeds` says nothing")
     analysis = study.analysis

@@ -195,10 +195,12 @@ def _targets(results: Results) -> str:
     ):
         if value is not None:
             lines.append(_verdict(says, value * 100, target, True))
-    if (saving := _saving(results)) is not None:
+    if saved := _saving(results):
+        ratio, is_bound = saved
         lines.append(
-            f"- rollouts of {analysis.plain} over {analysis.arm}'s to {analysis.accuracy:.0%}: {saving:.2f}, "
-            f"target {analysis.saving}: {'met' if saving >= analysis.saving else 'missed'}."
+            f"- rollouts of {analysis.plain} over {analysis.arm}'s to {analysis.accuracy:.0%}: "
+            f"{'at least ' if is_bound else ''}{ratio:.2f}, "
+            f"target {analysis.saving}: {'met' if ratio >= analysis.saving else 'missed'}."
         )
     return "Targets:\n\n" + "\n".join(lines) if lines else ""
 
@@ -210,11 +212,15 @@ def _verdict(says: str, points: float, target: float, is_clear: bool) -> str:
 
 def _after_the_fade(results: Results) -> float | None:
     """Dev accuracy, unguided: the last validation minus the first one without routes, mean over seeds."""
-    rl = results.study.rl
+    study = results.study
+    left = (
+        study.rl.steps - study.rl.fade_steps
+    )  # steps without routes; of two half rounds, half of them end the second
+    without = left // 2 if study.arms[study.analysis.arm].harvest else left
     changes = [
         row.curve[-1][1] - after[0]
-        for row in results.rows.get(results.study.analysis.arm, {}).values()
-        if (after := [value for step, value, _ in row.curve if step >= rl.fade_steps])
+        for row in results.rows.get(study.analysis.arm, {}).values()
+        if (after := [value for step, value, _ in row.curve if step >= study.rl.steps - without])
     ]
     return fmean(changes) if changes else None
 
@@ -231,15 +237,20 @@ def _forgetting(results: Results) -> float | None:
     return fmean(changes) if changes else None
 
 
-def _saving(results: Results) -> float | None:
-    """Rollouts to the set accuracy, plain GRPO's over the claimed arm's; None where a seed of either never gets there."""
-    means = []
-    for name in (results.study.analysis.plain, results.study.analysis.arm):
-        reached = _rollouts_to_target(results, name)
-        if not reached or None in reached:
-            return None
-        means.append(fmean(value for value in reached if value is not None))
-    return means[0] / means[1] if means[1] else None
+def _saving(results: Results) -> tuple[float, bool] | None:
+    """Rollouts to the set accuracy, plain GRPO's over the claimed arm's, and whether that is a lower bound.
+
+    A seed of plain GRPO that never gets there counts with all its rollouts, which makes the ratio a bound. None where a
+    seed of the claimed arm never gets there, or either has no row.
+    """
+    analysis = results.study.analysis
+    ours, plain = (_rollouts_to_target(results, name) for name in (analysis.arm, analysis.plain))
+    there = [value for value in ours if value is not None]
+    if not plain or not there or len(there) < len(ours):
+        return None
+    spent = [float(row.rollouts) for row in results.rows[analysis.plain].values() if row.rollouts]
+    counted = [own if value is None else value for value, own in zip(plain, spent, strict=True)]
+    return fmean(counted) / fmean(there), None in plain
 
 
 def _rollouts_to_target(results: Results, name: str) -> list[float | None]:

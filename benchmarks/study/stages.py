@@ -174,21 +174,25 @@ def _round(
 
 
 def _harvest_rounds(layout: Layout, arm: Arm, seed: int, steps: int) -> list[Stage]:
-    """A round, SFT on its right guided chains without routes, and a second round on other questions."""
+    """A round, SFT on its right chains, none of which speaks of routes, and a second round on other questions."""
     folder, rl = layout.arm(arm, seed), layout.study.rl
     first, rollouts, harvested = first_round(folder), folder / "rollouts", folder / "harvest"
     rows, between = folder / "harvest.parquet", folder / "sft"
-    routes = (*realm_command(), "routes", "harvest", str(rollouts), str(harvested))
-    merge = (*(sys.executable, "-m", "benchmarks.study.data", "harvest"), str(harvested / "sft.parquet"))
     train, sft = layout.data(seed) / "train.parquet", layout.data(seed) / "sft.parquet"
+    if arm.harvest == "guided":
+        says = "right guided chains, routes stripped"
+        command = (*realm_command(), "routes", "harvest", str(rollouts), str(harvested), "--data", str(train))
+    else:
+        says = "right unguided chains (rejection sampling)"
+        data = (sys.executable, "-m", "benchmarks.study.data")
+        command = (*data, "own", str(rollouts), str(train), str(harvested / "sft.parquet"))
+    merge = (*(sys.executable, "-m", "benchmarks.study.data", "harvest"), str(harvested / "sft.parquet"))
     model = layout.start_model(arm.start, seed)
     return [
         *_round(
             layout, arm, seed, "round1", first, model, steps, seed, f"trainer.rollout_data_dir={rollouts}"
         ),
-        Stage(
-            "harvest", "right guided chains, routes stripped", (*routes, "--data", str(train)), (harvested,)
-        ),
+        Stage("harvest", says, command, (harvested,)),
         Stage("harvest_rows", "with rows of the first SFT", (*merge, str(sft), str(rows)), (rows,)),
         sft_stage(
             str(first / "huggingface"),

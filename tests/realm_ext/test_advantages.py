@@ -62,16 +62,21 @@ def test_a_stratum_of_one_gets_zero() -> None:
     assert found == pytest.approx([0.5, -0.5, 0.0])
 
 
-def test_an_absent_rollout_counts_in_the_mean_alone() -> None:
-    """One of three guided rollouts trains elsewhere: the baseline of the two that stay is as before."""
-    strata_now = strata_of(["q"] * 3, [True, True, False], "separate")
-    found = centred(
-        np.array([1.0, 0.0, 1.0]), strata_now, absent=[(("q", "guided"), 2.0), (("p", "guided"), 9.0)]
+def test_a_moved_rollout_is_compared_with_those_it_joins_and_counts_among_those_it_left() -> None:
+    """Three guided rollouts, the first carried to two unguided ones, one of them right."""
+    now = strata_of(["q"] * 5, [False, True, True, False, False], "separate")
+    totals = np.array([1.0, 1.0, 0.0, 1.0, 0.0])
+    found = centred(totals, now, moved={0: (("q", "guided"), 2.0)})
+    assert found == pytest.approx([0.5, 0.0, -1.0, 0.5, -0.5])
+    alone = strata_of(["q"] * 2, [False, True], "separate")
+    assert centred(np.array([1.0, 0.5]), alone, moved={0: (("q", "guided"), 1.5)}) == pytest.approx(
+        [0.0, -0.5]
     )
-    assert found == pytest.approx([0.0, -1.0, 0.0])
-    assert centred(np.array([1.0]), [("q", "guided")], absent=[(("q", "guided"), 0.0)]) == pytest.approx(
-        [0.5]
-    )
+
+
+def test_a_moved_rollout_beside_a_single_unguided_one_is_compared_with_it() -> None:
+    now = [("q", "unguided")] * 2
+    assert centred(np.array([1.0, 0.0]), now, moved={0: (("q", "guided"), 1.5)}) == pytest.approx([1.0, 0.0])
 
 
 def test_questions_are_apart() -> None:

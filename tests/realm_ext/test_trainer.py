@@ -232,7 +232,7 @@ def test_advantages_know_the_regime_and_padding_stays_apart(
     )
     made, metrics = make_trainer(tmp_path), {}  # type: tuple[RealmTrainerSync, dict[str, Any]]
     assert made._compute_advantage(batch, metrics) is batch
-    assert seen == [([("u", "guided"), ("u", "unguided"), ("padding 2", "unguided")], [])]
+    assert seen == [([("u", "guided"), ("u", "unguided"), ("padding 2", "unguided")], {})]
     assert metrics["realm/schedule"] == 0.5
     assert metrics["realm/guided_share"] == 0.5
     made.config.algorithm.adv_estimator = "grpo"
@@ -274,7 +274,7 @@ def test_a_carried_rollout_is_compared_with_unguided_ones_and_stays_in_the_guide
     assert metrics["realm/carry/rollouts"] == metrics["realm/carry/behind"] == 1.0
     made._compute_advantage(batch, metrics)
     assert seen == [
-        ([("u", "unguided"), ("u", "guided"), ("u", "unguided")], [(("u", "guided"), 1.25)]),
+        ([("u", "unguided"), ("u", "guided"), ("u", "unguided")], {0: (("u", "guided"), 1.25)}),
     ]
     assert [rollout.carried for rollout in made._rollouts_of_step] == [True, False, False]
 

@@ -95,7 +95,10 @@ def test_rollouts_saved_are_stated_once_every_seed_got_there() -> None:
     )
     never = [row("grpo", seed, 0.6) for seed in (0, 1)]
     text = section(collect(STUDY, ours + never))
-    assert "rollouts of grpo" not in text and "| not reached |" in text
+    assert "rollouts of grpo over realm's to 70%: at least 2.00, target 1.5: met" in text
+    assert "| not reached |" in text
+    lost = [row("realm", seed, 0.6) for seed in (0, 1)]
+    assert "rollouts of grpo" not in section(collect(STUDY, lost + slow))
 
 
 def test_no_rows_is_said() -> None:
