@@ -1,7 +1,7 @@
 """The study's section of docs/results.md, made from the committed rows alone.
 
     python -m benchmarks.study.report            # print it
-    python -m benchmarks.study.report --write    # put it between the marks in docs/results.md
+    python -m benchmarks.study.report --write    # put it between the marks in docs/results.md, and draw docs/img/study.png
 
 Serves docs/study_plan.md. The first plan, which was revised, keeps its file and its rows in `first` and its own part of
 the section. Rows of an older configuration of an arm are left out and counted. The primary comparator is
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
+from benchmarks.study import picture
 from benchmarks.study.analysis import Estimate, estimate, holm, paired, rollouts_to
 from benchmarks.study.plan import FIRST, STUDY_FILE, Study, read_study
 from benchmarks.study.rows import REGIMES, ROWS, Row, read_rows
@@ -312,10 +313,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     study = read_study(options.study)
     if options.arm:
         study = replace(study, analysis=replace(study.analysis, arm=options.arm))
-    text = section(collect(study, read_rows(options.rows)))
+    results = collect(study, read_rows(options.rows))
+    text = section(results)
     if options.write:
         first = collect(read_study(FIRST / "study.yaml"), read_rows(FIRST / "rows"))
         heading = "### The first plan, stopped after one seed"
+        tier_1 = [arm.name for arm in study.arms.values() if arm.tier == 1 and not arm.vote]
+        picture.save(picture.draw(results.rows, tier_1, study.analysis.arm, study.analysis.samples))
         write(f"{text}\n{heading}\n\n{section(first, 'benchmarks/study/first/rows')}")
     else:
         sys.stdout.write(text)

@@ -1,5 +1,6 @@
 """The study's data: control banks, arithmetic, the fixed test with its unseen combinations, and the lm-eval tasks."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,15 @@ import pytest
 from benchmarks.study import tasks
 from benchmarks.study.arithmetic import SOURCE, facts, sft_rows
 from benchmarks.study.banks import mismatched, positive_only, positives_as_sft
-from benchmarks.study.data import write_harvest, write_test, write_training
+from benchmarks.study.data import OWN, write_harvest, write_own, write_test, write_training
 from benchmarks.study.plan import read_study
 from data_prep.outputs import write_parquet
+from data_prep.routes.responses import ROUTES_HEAD
 from data_prep.schema import SFT_SCHEMA
 from data_prep.search_relevance.datasets import rl_rows
 from reward_fns import compute_score
 from reward_fns.domains.search_relevance import DOMAIN
+from reward_fns.domains.search_relevance.engine import LABELS
 from reward_fns.response import parse_response
 
 STUDY = read_study()
@@ -103,13 +106,39 @@ def test_between_rounds_own_chains_come_with_what_they_say_nothing_of(folder: Pa
     write_parquet(tmp_path / "own.parquet", own, SFT_SCHEMA, config="sft", split="train")
     write_harvest(tmp_path / "own.parquet", sft, tmp_path / "rows.parquet")
     rows = pq.read_table(tmp_path / "rows.parquet").to_pylist()
-    assert rows[:20] == own and len(rows) == 40
-    assert {(row["kind"] == "contrast", row["source"] == SOURCE) for row in rows[20:]} == {
-        (True, False), (False, True),
-    }  # fmt: skip
+    assert rows[:20] == own
+    assert [row["kind"] for row in rows[20:40]] == ["contrast"] * 20
+    assert [row["source"] for row in rows[40:]] == [SOURCE] * 10
     write_parquet(tmp_path / "none.parquet", [], SFT_SCHEMA, config="sft", split="train")
     with pytest.raises(ValueError, match="has no row: no guided rollout"):
         write_harvest(tmp_path / "none.parquet", sft, tmp_path / "rows.parquet")
+
+
+def test_own_rows_are_right_unguided_responses_without_repeats(folder: Path, tmp_path: Path) -> None:
+    """Rejection sampling for plain GRPO, from verl's dumps; guided, wrong, malformed and unknown ones stay out."""
+    train = folder / "data" / "train.parquet"
+    row = pq.read_table(train).slice(0, 1).to_pylist()[0]
+    question, gold = row["prompt"][-1]["content"], row["reward_model"]["ground_truth"]
+    wrong = next(label for label in LABELS if label != gold)
+    texts = [f"<think> {n} </think>\n<answer> {gold} </answer>" for n in range(6)]
+    dumped = [(f"user {question} assistant", text) for text in [texts[0], *texts]]
+    dumped += [
+        (f"user {question}{ROUTES_HEAD}1. so assistant", texts[5]),
+        (f"user {question} assistant", f"<answer> {wrong} </answer>"),
+        (f"user {question} assistant", f"<answer> {gold}"),
+        ("user Query: x\nIs the ad Exact, Substitute, Complement or Irrelevant? assistant", texts[5]),
+    ]
+    rollouts = tmp_path / "rollouts"
+    rollouts.mkdir()
+    lines = (json.dumps({"input": given, "output": text, "score": 1.0}) for given, text in dumped)
+    (rollouts / "1.jsonl").write_text("\n".join(lines))
+    write_own(rollouts, train, tmp_path / "out" / "sft.parquet")
+    rows = pq.read_table(tmp_path / "out" / "sft.parquet").to_pylist()
+    assert [made["messages"][-1]["content"] for made in rows] == texts[:OWN]
+    assert all("Routes" not in made["messages"][0]["content"] for made in rows)
+    (rollouts / "1.jsonl").write_text(json.dumps({"input": "x", "output": texts[0]}))
+    with pytest.raises(ValueError, match="no right unguided response"):
+        write_own(rollouts, train, tmp_path / "none.parquet")
 
 
 def test_lm_eval_finds_the_tasks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ def test_the_committed_study_has_what_the_issue_asks_for() -> None:
         *("vote", "sft", "rft", "grpo", "hints", "mismatched", "realm")
     }
     assert {name for name, tier in tiers.items() if tier == 2} >= {
-        *("ssa", "no_fade", "zero", "harvest", "rules_kept", "rules_never")
+        *("ssa", "no_fade", "zero", "one_round", "rules_kept", "rules_never")
     }
     assert len(STUDY.seeds[1]) >= 5 and len(STUDY.seeds[2]) >= 3
     assert STUDY.test_questions == 2000
@@ -42,6 +42,7 @@ def test_the_committed_study_has_what_the_issue_asks_for() -> None:
         (("rl", "fade_steps"), 39, "gone by 75% of 40"),
         (("arms", "realm", "bank"), "none", r"arms\.realm\.bank is 'none'"),
         (("arms", "realm", "start"), "rl", r"arms\.realm\.start is 'rl'"),
+        (("arms", "realm", "harvest"), True, r"arms\.realm\.harvest is True"),
         (("arms", "realm", "tier"), 4, "`seeds` says nothing"),
         (("analysis", "control"), "nobody", "not among the arms: nobody"),
         (("small", "arms"), ["nobody"], "not among the arms: nobody"),

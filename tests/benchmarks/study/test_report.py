@@ -81,7 +81,7 @@ def test_the_section_says_targets_and_what_is_missing() -> None:
     assert "end of the fade: +0.0 points, target -1.0: met" in text
     assert "- arithmetic, minus rft: +0.0 points, target -1.0: met." in text
     assert "left out: 1." in text
-    assert "Arms without a row so far: grpo_tokens" in text
+    assert "Arms without a row so far: grpo_rft, grpo_tokens" in text
     worse = [row("realm", seed, 0.55) for seed in (0, 1, 2)]
     text = section(collect(STUDY, [r for r in ROWS if r.arm != "realm"] + worse))
     assert "target +2.6: missed" in text

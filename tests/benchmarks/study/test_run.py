@@ -16,7 +16,7 @@ from benchmarks.study.stages import Chain, Layout, chains, first_round
 from realm_ext.stages import Stage
 
 STUDY = read_study()
-REALM, VOTE, START, ZERO = (STUDY.arms[name] for name in ("realm", "vote", "rft", "zero"))
+REALM, GRPO, VOTE, START, ZERO = (STUDY.arms[name] for name in ("realm", "grpo", "vote", "rft", "zero"))
 
 
 def layout(tmp_path: Path) -> Layout:
@@ -29,16 +29,16 @@ def names(found: list[Chain]) -> list[str]:
 
 def test_an_arm_runs_through_the_main_job_and_shares_what_it_can(tmp_path: Path) -> None:
     plan = layout(tmp_path)
-    assert names(chains(plan, REALM, 0)) == ["test", "data", "base", "sft", "rl", "merge_rl", "eval"]
-    assert names(chains(plan, REALM, 2)) == ["test", "data", "base", "data", "sft", "rl", "merge_rl", "eval"]
+    assert names(chains(plan, GRPO, 0)) == ["test", "data", "base", "sft", "rl", "merge_rl", "eval"]
+    assert names(chains(plan, GRPO, 2)) == ["test", "data", "base", "data", "sft", "rl", "merge_rl", "eval"]
     assert names(chains(plan, START, 0)) == ["test", "data", "base", "sft", "eval"]
     assert names(chains(plan, ZERO, 0)) == ["test", "data", "base", "rl", "merge_rl", "eval"]
     assert names(chains(plan, VOTE, 0)) == ["test"]
-    commands = {s.name: " ".join(s.command) for c in chains(plan, REALM, 2) for s in c.stages}
+    commands = {s.name: " ".join(s.command) for c in chains(plan, GRPO, 2) for s in c.stages}
     assert "-m verl.trainer.main_ppo" in commands["rl"] and "--config-name realm_quickstart" in commands["rl"]
     assert "data.seed=2" in commands["rl"] and "realm.seed=2" in commands["rl"]
     assert "-m lm_eval run" in commands["eval"] and "study_guided" in commands["eval"]
-    ours, start = (chains(plan, arm, 1) for arm in (REALM, START))
+    ours, start = (chains(plan, arm, 1) for arm in (GRPO, START))
     assert ours[:-1] == start[:-1] and ours[-1].folder != start[-1].folder
 
 
@@ -55,7 +55,7 @@ def test_every_arm_has_commands_of_its_own_bank_and_start(tmp_path: Path) -> Non
 
 
 def test_an_arm_that_harvests_has_two_rounds_and_sft_on_its_own_chains_between(tmp_path: Path) -> None:
-    plan, arm = layout(tmp_path), STUDY.arms["harvest"]
+    plan, arm = layout(tmp_path), REALM
     stages = chains(plan, arm, 1)[-1].stages
     assert [stage.name for stage in stages] == [
         *("round1", "merge_round1", "harvest", "harvest_rows", "sft", "round2", "merge_round2", "eval")
@@ -73,6 +73,10 @@ def test_an_arm_that_harvests_has_two_rounds_and_sft_on_its_own_chains_between(t
     assert str(first_round(plan.arm(arm, 1)) / "huggingface") in commands["sft"]
     assert str(stages[4].outputs[0].parent) in commands["round2"]
     assert plan.model(arm, 1) in commands["eval"]
+    own = {
+        stage.name: " ".join(stage.command) for stage in chains(plan, STUDY.arms["grpo_rft"], 1)[-1].stages
+    }
+    assert "routes harvest" in commands["harvest"] and "benchmarks.study.data own" in own["harvest"]
 
 
 def test_a_changed_arm_gets_another_folder(tmp_path: Path) -> None:
