@@ -218,6 +218,12 @@ def harvest(
         ),
     ] = None,
     per_question: Annotated[int, typer.Option(min=1, help="Most chains of a question.")] = 4,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="The first SFT parquet: as many of its contrast rows come too."
+        ),
+    ] = None,
     max_chars: Annotated[int, typer.Option(min=1, help="Longer chains are left out.")] = 20_000,
     from_evaluation: Annotated[
         bool,
@@ -241,10 +247,11 @@ def harvest(
             )
         if data is None and len(evaluation) < len(files):
             raise ValueError("rollouts hold no gold answers: give the run's training parquet with --data")
-        harvested, rows = write_harvested(out, files, data, HarvestOptions(per_question, max_chars))
+        harvested, rows = write_harvested(out, files, data, HarvestOptions(per_question, max_chars), replay)
         lines = [
             f"lines\t{harvested.lines}\tguided\t{harvested.read.seen}",
             f"kept\t{rows}\t{out / 'sft.parquet'}",
+            *([f"replayed\t{harvested.replayed}\t{out / 'replay.parquet'}"] if replay else []),
         ]
         counts: Mapping[str, int] = harvested.unusable + harvested.read.dropped + harvested.filtered.dropped
         lines += [f"dropped\t{n}\t{why}" for why, n in sorted(counts.items(), key=lambda item: -item[1])]

@@ -26,7 +26,7 @@ from data_prep.outputs import (
 )
 from data_prep.routes.bank import bank_files, questions_of
 from data_prep.routes.fingerprint import prompt_version
-from data_prep.routes.harvest import Harvested, HarvestOptions, harvest_rows
+from data_prep.routes.harvest import Harvested, HarvestOptions, harvest_rows, replayed
 from data_prep.routes.responses import questions_by_text
 from data_prep.routes.sampling import Sampled, SamplePlan
 from data_prep.routes.select import Selected, SelectOptions, select_rows
@@ -88,20 +88,31 @@ def write_selected(
 
 
 def write_harvested(
-    out: Path, files: Sequence[Path], data: Path | None, options: HarvestOptions
+    out: Path,
+    files: Sequence[Path],
+    data: Path | None,
+    options: HarvestOptions,
+    replay: Path | None = None,
 ) -> tuple[Harvested, int]:
-    """Write `out/sft.parquet` with harvested chains; gives the counts and the number of rows.
+    """Write `out/sft.parquet` with harvested chains; gives the counts and the number of chains.
+
+    With `replay`, `out/replay.parquet` holds as many contrast rows of that SFT file.
 
     Raises:
-        ValueError: an input cannot be read.
+        ValueError: an input cannot be read, or `replay` has no contrast row.
     """
-    check_apart(out, *files, *([data] if data else []))
+    check_apart(out, *files, *(path for path in (data, replay) if path))
     questions = questions_by_text(questions_of(data)) if data else {}
     start_folder(out)
     remove_scratch(out)
     harvested = Harvested()
     rows = harvest_rows(files, questions, options, harvested, scratch=out)
     written = write_parquet(out / "sft.parquet", rows, SFT_SCHEMA, config="sft", split="train")
+    made = [written]
+    if replay:
+        kept = replayed(replay, written.rows)
+        harvested.replayed = len(kept)
+        made.append(write_parquet(out / "replay.parquet", kept, SFT_SCHEMA, config="replay", split="train"))
     examples = [*harvested.read.examples, *harvested.filtered.examples]
     if examples:
         write_rejects(out, examples)
@@ -116,10 +127,10 @@ def write_harvested(
     provenance = Provenance(
         command="realm routes harvest RESPONSES OUT",
         parameters=_parameters(options),
-        inputs=inputs | ({data.name: hash_file(data)} if data else {}),
-        kept={"rows": written.rows},
+        inputs=inputs | {path.name: hash_file(path) for path in (data, replay) if path},
+        kept={"rows": written.rows, **({"replayed": harvested.replayed} if replay else {})},
         dropped=dict(sorted(dropped.items())),
-        files=(written,),
+        files=tuple(made),
         prompt_version=prompt_version(),
         notes=(
             f"{harvested.sentences_removed} sentences that spoke of routes were taken out.",

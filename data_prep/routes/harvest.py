@@ -6,6 +6,7 @@ unguided response that it now is. What passes goes through the filters of SFT ro
 prompt. Its worth is to be judged against a run without it.
 """
 
+import heapq
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,12 +22,13 @@ from data_prep.filters.exact import ExactDuplicate
 from data_prep.filters.length import TooLong
 from data_prep.filters.near_duplicates import NearDuplicate
 from data_prep.filters.rules import UnknownRule
-from data_prep.on_disk import SCRATCH_PREFIX
+from data_prep.on_disk import SCRATCH_PREFIX, stream_parquet
 from data_prep.routes.bank import Question, by_question
 from data_prep.routes.responses import Guided, Unusable, read_responses
 from data_prep.schema import SFT_SCHEMA, sft_row
 from realm_ext.prompt import render_messages
 from reward_fns import domains
+from reward_fns.content import content_uid
 from reward_fns.critique import without_critique
 from reward_fns.domains import Domain
 from reward_fns.mrpv import read_answer
@@ -53,7 +55,7 @@ class Harvested:
     """What came of it; complete when the rows have been read.
 
     `unusable` counts lines that hold no guided response, by reason. `read` counts the guided ones and why they gave no
-    chain, `filtered` the chains and why they were left out.
+    chain, `filtered` the chains and why they were left out. `replayed` counts rows of an earlier SFT file that come along.
     """
 
     lines: int = 0
@@ -61,6 +63,7 @@ class Harvested:
     read: FilterReport = field(default_factory=FilterReport)
     filtered: FilterReport = field(default_factory=FilterReport)
     sentences_removed: int = 0
+    replayed: int = 0
 
 
 def harvest_rows(
@@ -93,6 +96,28 @@ def harvest_rows(
                 )
             for row in islice(passed, options.per_question):
                 yield {column: row[column] for column in SFT_SCHEMA.names}
+
+
+def replayed(sft: Path, n: int) -> list[dict[str, Any]]:
+    """`n` contrast rows of an SFT file, fewer where it has fewer, drawn by their content.
+
+    A round of SFT on unguided chains alone would cost the skill of judging routes. Bare questions do not come again: what
+    they were answered with is what the chains are to replace.
+
+    Raises:
+        ValueError: the file cannot be read, or has no contrast row.
+    """
+    try:
+        batches = stream_parquet(sft).iter_batches(columns=SFT_SCHEMA.names)
+        rows = (row for batch in batches for row in batch.to_pylist() if row["kind"] == "contrast")
+        chosen = heapq.nsmallest(
+            n, rows, key=lambda row: content_uid(row["uid"], row["messages"][0]["content"])
+        )
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise ValueError(f"{sft}: not an SFT parquet of ReaLM ({error})") from error
+    if n and not chosen:
+        raise ValueError(f"{sft} has no row of kind contrast to keep in mind")
+    return chosen
 
 
 def harvest_one(guided: Guided) -> tuple[dict[str, Any], int] | Refusal:

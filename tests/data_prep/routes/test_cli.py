@@ -9,11 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from data_prep.outputs import PROVENANCE, REJECTS, hash_file
+from data_prep.outputs import PROVENANCE, REJECTS, hash_file, write_parquet
 from data_prep.routes import cli
 from data_prep.routes.cli import routes
 from data_prep.routes.engine import Reply, Request
-from data_prep.schema import RL_SCHEMA
+from data_prep.routes.harvest import replayed
+from data_prep.schema import RL_SCHEMA, SFT_SCHEMA
 from tests.data_prep.routes.banks import bank_rows, question_of, rl_rows, write_bank, write_rl
 from tests.data_prep.routes.test_harvest import OWN, ROUTES, prompt_text, response, write_dump
 
@@ -83,6 +84,34 @@ def test_harvest_of_rollouts(data: Path, tmp_path: Path) -> None:
     assert code == 0 and "kept\t1\t" in out
     provenance = json.loads((tmp_path / "out" / PROVENANCE).read_text())
     assert provenance["kept"] == {"rows": 1} and set(provenance["inputs"]) == {"1.jsonl", "train.parquet"}
+
+
+def test_replay_brings_as_many_contrast_rows_and_no_bare_question(data: Path, tmp_path: Path) -> None:
+    write_dump(tmp_path / "dump", 1, [(prompt_text(question_of(7)[0], ROUTES), response("So. " + OWN))])
+    rows = [
+        {
+            "messages": [{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "5"}],
+            "source": "program/full",
+            "kind": "contrast" if n % 2 else "chain",
+            "uid": f"{n}",
+        }
+        for n in range(8)
+    ]
+    for name, chosen in (("sft", rows), ("bare", rows[::2]), ("reversed", rows[::-1])):
+        write_parquet(tmp_path / f"{name}.parquet", chosen, SFT_SCHEMA, config="sft", split="train")
+    given = ("harvest", tmp_path / "dump", tmp_path / "out", "--data", data, "--replay")
+    code, out, _ = run(*given, tmp_path / "sft.parquet")
+    assert code == 0 and "replayed\t1\t" in out
+    (kept,) = pq.read_table(tmp_path / "out" / "replay.parquet").to_pylist()
+    assert kept["kind"] == "contrast"
+    provenance = json.loads((tmp_path / "out" / PROVENANCE).read_text())
+    assert provenance["kept"] == {"rows": 1, "replayed": 1} and "sft.parquet" in provenance["inputs"]
+    assert replayed(tmp_path / "sft.parquet", 3) == replayed(tmp_path / "reversed.parquet", 3)
+    assert len(replayed(tmp_path / "sft.parquet", 9)) == 4
+    code, _, err = run(*given, tmp_path / "bare.parquet")
+    assert code == 1 and "no row of kind contrast" in err
+    code, _, err = run(*given, data)
+    assert code == 1 and "not an SFT parquet" in err
 
 
 def test_samples_of_an_evaluation_need_a_word(tmp_path: Path) -> None:
