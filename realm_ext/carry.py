@@ -99,6 +99,7 @@ def carry(
     builder: Any,
     multiple: int,
     temperature: float,
+    with_log_probs: bool,
 ) -> Carried:
     """Rewrite up to `most` rollouts of each question that is behind in TransferQueue, and their tags in `batch`.
 
@@ -110,6 +111,7 @@ def carry(
         builder: verl's continuous-token builder, which made the prompts of the run.
         multiple: data-parallel workers, which share a batch evenly.
         temperature: of the rollouts, as verl divides by it in `compute_log_prob`.
+        with_log_probs: whether rollouts hold the engine's log-probabilities (`rollout.calculate_log_probs`).
     """
     behind = candidates(rollouts)
     wanted = [i for group in behind for i in group]
@@ -139,7 +141,9 @@ def carry(
             rows[i] = row
             taken += 1
     if rows:
-        _rewrite(batch, rows, workers, multiple, temperature)
+        _rewrite(batch, rows, with_log_probs)
+    if rows and with_log_probs:
+        _ask_log_probs(batch, list(rows), workers, multiple, temperature)
     return Carried(frozenset(batch.keys[i] for i in rows), len(behind), n_refused)
 
 
@@ -164,14 +168,8 @@ def _row(
     return row | {"rm_scores": scores}
 
 
-def _rewrite(
-    batch: KVBatchMeta,
-    rows: Mapping[int, dict[str, Any]],
-    workers: Any,
-    multiple: int,
-    temperature: float,
-) -> None:
-    """Store the rows in place of what was there, with the policy's own log-probabilities as those of the rollout."""
+def _rewrite(batch: KVBatchMeta, rows: Mapping[int, dict[str, Any]], with_log_probs: bool) -> None:
+    """Store the rows in place of what was there; a column for log-probabilities keeps the response's length."""
     for i, row in rows.items():
         n_prompt, n_response = len(row["prompts"]), len(row["responses"])
         batch.tags[i] |= {
@@ -179,22 +177,37 @@ def _rewrite(
             "response_len": n_response,
             "seq_len": n_prompt + n_response,
         }
-    keys = [batch.keys[i] for i in rows]
-    tags = [batch.tags[i] for i in rows]
-    # verl reads rollout_log_probs in bypass mode and to correct for another engine; both then see a ratio of 1.
-    fields = [row | {"rollout_log_probs": torch.zeros(len(row["responses"]))} for row in rows.values()]
+    blank = "rollout_log_probs"
+    fields = [
+        row | ({blank: torch.zeros(len(row["responses"]))} if with_log_probs else {}) for row in rows.values()
+    ]
     tq.kv_batch_put(
-        keys=keys, partition_id=batch.partition_id, fields=list_of_dict_to_tensordict(fields), tags=tags
-    )
-    # Other rollouts fill up what the workers share evenly; nothing reads their log_probs before verl writes them.
-    filler = [i for i in range(len(batch.keys)) if i not in rows][: -len(rows) % multiple]
-    asked = KVBatchMeta(
+        keys=[batch.keys[i] for i in rows],
         partition_id=batch.partition_id,
-        keys=[*keys, *(batch.keys[i] for i in filler)],
-        tags=[*tags, *(batch.tags[i] for i in filler)],
-        extra_info={"calculate_entropy": False, "compute_loss": False, "temperature": temperature},
+        fields=list_of_dict_to_tensordict(fields),
+        tags=[batch.tags[i] for i in rows],
     )
-    workers.compute_log_prob(asked)
+
+
+def _ask_log_probs(
+    batch: KVBatchMeta, positions: Sequence[int], workers: Any, multiple: int, temperature: float
+) -> None:
+    """The policy's own log-probabilities in place of the engine's, which saw another prompt.
+
+    verl reads them in bypass mode and to correct for the engine; in both the ratio is then 1.
+    """
+    # Other rollouts fill up what the workers share evenly; nothing reads their log_probs before verl writes them.
+    filler = [i for i in range(len(batch.keys)) if i not in positions][: -len(positions) % multiple]
+    asked = [*positions, *filler]
+    keys = [batch.keys[i] for i in positions]
+    workers.compute_log_prob(
+        KVBatchMeta(
+            partition_id=batch.partition_id,
+            keys=[batch.keys[i] for i in asked],
+            tags=[batch.tags[i] for i in asked],
+            extra_info={"calculate_entropy": False, "compute_loss": False, "temperature": temperature},
+        )
+    )
     found = tq.kv_batch_get(
         keys=keys, partition_id=batch.partition_id, select_fields=["log_probs", "response_mask"]
     )

@@ -118,8 +118,12 @@ class RealmTrainer(PPOTrainer):
 
     def _balance_batch(self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Before anything is computed of a scored batch: right guided rollouts of questions that are behind are carried."""
+        if self.realm.carry and self.processor is not None:
+            raise ValueError(
+                "realm.carry: a rollout of a model with images cannot be written anew; set it to 0"
+            )
         if self.realm.carry:
-            weights = self.realm.weights
+            config, weights = self.config.actor_rollout_ref.rollout, self.realm.weights
             self._carried = carry.carry(
                 batch,
                 self._rollouts(batch),
@@ -129,7 +133,8 @@ class RealmTrainer(PPOTrainer):
                 tokenizer=self.tokenizer,
                 builder=self._token_builder,
                 multiple=self._data_parallel(),
-                temperature=self.config.actor_rollout_ref.rollout.temperature,
+                temperature=config.temperature,
+                with_log_probs=bool(config.get("calculate_log_probs", False)),
             )
             metrics["realm/carry/rollouts"] = float(len(self._carried.keys))
             metrics["realm/carry/behind"] = float(self._carried.n_behind)

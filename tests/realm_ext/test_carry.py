@@ -141,6 +141,7 @@ def test_a_carried_rollout_is_stored_as_an_unguided_success(monkeypatch: pytest.
         "builder": tokens,
         "multiple": 2,
         "temperature": 0.7,
+        "with_log_probs": True,
     }
     assert carry(batch, rollouts, **given) == Carried(frozenset({"q_0_0"}), 1, 1)
     row = store.put["q_0_0"]
@@ -156,6 +157,9 @@ def test_a_carried_rollout_is_stored_as_an_unguided_success(monkeypatch: pytest.
     assert len(request.keys) == 2
     assert request.keys[0] == "q_0_0"
     assert request.extra_info["temperature"] == 0.7
+    store.put.clear()
+    carry(batch, rollouts, **given | {"with_log_probs": False})
+    assert len(asked) == 1 and "rollout_log_probs" not in store.put["q_0_0"]
 
 
 def test_nothing_to_carry_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,5 +176,6 @@ def test_nothing_to_carry_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
         builder=nobody,
         multiple=1,
         temperature=1.0,
+        with_log_probs=True,
     )
     assert found == Carried()

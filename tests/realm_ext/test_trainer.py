@@ -266,10 +266,11 @@ def test_a_carried_rollout_is_compared_with_unguided_ones_and_stays_in_the_guide
     made, metrics = make_trainer(tmp_path, {"carry": 2}), {}  # type: tuple[RealmTrainerSync, dict[str, Any]]
     made.actor_rollout_wg = SimpleNamespace(_dispatch_info={"actor": [0, 0, 1, 1]})
     made.tokenizer = made.__dict__["_token_builder"] = None
-    made.config.actor_rollout_ref.rollout = {"n": 3, "temperature": 0.7}
+    made.config.actor_rollout_ref.rollout = {"n": 3, "temperature": 0.7, "calculate_log_probs": True}
     made._balance_batch(batch, metrics)
     assert given[0]["most"] == 2
     assert given[0]["multiple"] == 2
+    assert given[0]["with_log_probs"] is True
     assert given[0]["score"] == pytest.approx(1.05)
     assert metrics["realm/carry/rollouts"] == metrics["realm/carry/behind"] == 1.0
     made._compute_advantage(batch, metrics)
@@ -277,6 +278,9 @@ def test_a_carried_rollout_is_compared_with_unguided_ones_and_stays_in_the_guide
         ([("u", "unguided"), ("u", "guided"), ("u", "unguided")], {0: (("u", "guided"), 1.25)}),
     ]
     assert [rollout.carried for rollout in made._rollouts_of_step] == [True, False, False]
+    made.processor = object()
+    with pytest.raises(ValueError, match="a model with images"):
+        made._balance_batch(batch, metrics)
 
 
 def test_validation_adds_both_regimes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
