@@ -375,11 +375,13 @@ def test_adaptive_needs_a_state_of_the_same_step_and_the_same_data(
 
 
 def test_carry_says_what_it_needs(config: DictConfig) -> None:
+    OmegaConf.set_struct(config, False)
     config.realm.carry = 1
     check(config)
     config.realm.unguided_floor = 0
     config.algorithm.adv_estimator = "grpo"
     config.reward.custom_reward_function.path = "mine.py"
+    config.distillation = {"enabled": True}
     text = refused(config)
-    for words in ("set realm.unguided_floor", "adv_estimator=realm_grpo", "mine.py"):
+    for words in ("set realm.unguided_floor", "adv_estimator=realm_grpo", "mine.py", "distillation.enabled"):
         assert words in text
