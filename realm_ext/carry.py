@@ -50,18 +50,20 @@ def candidates(rollouts: Sequence[Rollout | None]) -> list[list[int]]:
     Args:
         rollouts: of a batch, in its order; None for padding.
     """
-    groups: dict[str, list[int]] = {}
+    groups: dict[str, tuple[list[tuple[int, Rollout]], list[Rollout]]] = {}
     for i, rollout in enumerate(rollouts):
-        if rollout is not None and rollout.exposure is not None:
-            groups.setdefault(rollout.uid, []).append(i)
+        if rollout is None or rollout.exposure is None:
+            continue
+        guided, unguided = groups.setdefault(rollout.uid, ([], []))
+        if rollout.guided:
+            guided.append((i, rollout))
+        else:
+            unguided.append(rollout)
     found = []
-    for members in groups.values():
-        present = [(i, rollouts[i]) for i in members]
-        unguided = [r for _, r in present if r is not None and not r.guided]
-        right = [(i, r) for i, r in present if r is not None and r.guided and r.is_right]
-        n_guided = sum(1 for _, r in present if r is not None and r.guided)
-        without = _share_right(unguided)
-        if right and without is not None and without < len(right) / n_guided:
+    for guided, unguided in groups.values():
+        right = [(i, rollout) for i, rollout in guided if rollout.is_right]
+        n_right_without = sum(bool(rollout.is_right) for rollout in unguided)
+        if right and unguided and n_right_without / len(unguided) < len(right) / len(guided):
             found.append([i for i, _ in sorted(right, key=lambda pair: _rank(pair[1]))])
     return found
 
@@ -213,10 +215,6 @@ def _ask_log_probs(
     )
     found["rollout_log_probs"] = response_from_nested(found.pop("log_probs"), found["response_mask"])
     tq.kv_batch_put(keys=keys, partition_id=batch.partition_id, fields=found.select("rollout_log_probs"))
-
-
-def _share_right(rollouts: Sequence[Rollout]) -> float | None:
-    return sum(bool(r.is_right) for r in rollouts) / len(rollouts) if rollouts else None
 
 
 def _rank(rollout: Rollout) -> tuple[float, bytes]:
