@@ -4,6 +4,7 @@ Applied on the CPU platform only, when the module concerned has been imported. `
 contract test (tests/realm_ext/test_contract.py) checks that each symbol still is what the patch expects.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -72,6 +73,29 @@ def _received_weights_own_memory(transfer: Any) -> None:
         original(self, copied)
 
     transfer.BucketedWeightReceiver.receive_weights = receive_weights
+
+
+def _sender_of_this_ray(transfer: Any) -> None:
+    _name_socket_by_ray(transfer.BucketedWeightSender)
+
+
+def _receiver_of_this_ray(transfer: Any) -> None:
+    _name_socket_by_ray(transfer.BucketedWeightReceiver)
+
+
+def _name_socket_by_ray(end: Any) -> None:
+    """Both ends are below one Ray daemon: its process id, in the environment of both, tells this Ray from another."""
+    original = end.__init__
+
+    @wraps(original)
+    def __init__(self: Any, zmq_handle: str, *args: Any, **options: Any) -> None:
+        raylet = os.environ.get("RAY_RAYLET_PID")
+        ending = f"-raylet-{raylet}.sock"
+        if raylet and zmq_handle.endswith(".sock") and not zmq_handle.endswith(ending):
+            zmq_handle = zmq_handle.removesuffix(".sock") + ending
+        original(self, zmq_handle, *args, **options)
+
+    end.__init__ = __init__
 
 
 def _keep_plain_weight(layer_utils: Any) -> None:
@@ -199,6 +223,19 @@ PATCHES: tuple[Patch, ...] = (
         "on a CPU the received tensors alias the shared memory, which then cannot be closed ('cannot close exported "
         "pointers exist'): hand out copies.",
         _received_weights_own_memory,
+    ),
+    Patch(
+        "verl.workers.rollout.vllm_rollout.bucketed_weight_transfer",
+        "BucketedWeightSender.__init__",
+        "verl names the socket that hands over weights by Ray's job id, and the first job of every Ray is 01000000: two "
+        "runs on one machine met in one socket and hung. Name it by the Ray daemon's process id too.",
+        _sender_of_this_ray,
+    ),
+    Patch(
+        "verl.workers.rollout.vllm_rollout.bucketed_weight_transfer",
+        "BucketedWeightReceiver.__init__",
+        "the other end of the same socket must look for it by the same name.",
+        _receiver_of_this_ray,
     ),
     Patch(
         "vllm.model_executor.layers.utils",

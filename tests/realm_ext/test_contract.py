@@ -112,6 +112,8 @@ CONTRACTS: list[Contract] = [
     ),
     ("verl.single_controller.ray.base", "ResourcePoolManager.get_n_gpus", ("self",), "patches"),
     ("ray.runtime_context", "RuntimeContext.get_accelerator_ids", ("self",), "patches"),
+    (TRANSFER, "BucketedWeightSender.__init__", ("self", "zmq_handle"), "patches"),
+    (TRANSFER, "BucketedWeightReceiver.__init__", ("self", "zmq_handle"), "patches"),
     (TRANSFER, "BucketedWeightReceiver.receive_weights", ("self", "on_bucket_received"), "patches"),
     (
         "vllm.model_executor.layers.utils",

@@ -93,3 +93,22 @@ def test_upstream_functions_are_replaced_nowhere_else() -> None:
             and target.value.id in imported
         ]
         assert path.name == "patches.py" or not targets, f"{path.name} line {targets[0].lineno}"
+
+
+@pytest.mark.parametrize("end", ["BucketedWeightSender", "BucketedWeightReceiver"])
+def test_a_socket_is_named_by_its_ray(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    transfer = importlib.import_module("verl.workers.rollout.vllm_rollout.bucketed_weight_transfer")
+    upstream = type(end, (getattr(transfer, end),), {})
+    patches._name_socket_by_ray(upstream)
+    more = {} if end == "BucketedWeightSender" else {"device": "cpu"}
+
+    def named(handle: str) -> str:
+        name: str = upstream(zmq_handle=handle, **more).zmq_handle
+        return name
+
+    monkeypatch.setenv("RAY_RAYLET_PID", "71")
+    assert named("ipc:///tmp/a-01000000.sock") == "ipc:///tmp/a-01000000-raylet-71.sock"
+    assert named("ipc:///tmp/a-raylet-71.sock") == "ipc:///tmp/a-raylet-71.sock", "named once"
+    assert named("tcp://127.0.0.1:99") == "tcp://127.0.0.1:99"
+    monkeypatch.delenv("RAY_RAYLET_PID")
+    assert "raylet" not in named("ipc:///tmp/a.sock")
