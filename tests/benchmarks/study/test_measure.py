@@ -1,6 +1,8 @@
 """What a row takes from the folders of a run."""
 
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
@@ -28,3 +30,16 @@ def test_rounds_are_one_training(tmp_path: Path) -> None:
     assert {point[2] for point in curve} == {0.75}
     alone, spent, done = measure.training(rounds[1:], rollouts_a_step=8)
     assert (done, spent["prompt"], alone[0][0]) == (3, 3 * 84, 0)
+
+
+def test_a_tie_of_votes_is_broken_by_hash() -> None:
+    def document(index: int, *answers: str) -> dict[str, Any]:
+        return {"question": f"q{index}", "gold": "Exact", "routes": [{"answer": a} for a in answers]}
+
+    assert measure.vote([document(0, "Exact", "Irrelevant", "Exact")]) == [1.0]
+    assert measure.vote([document(0, "Exact", "Irrelevant", "Irrelevant")]) == [0.0]
+    ties = [document(i, "Exact", "Substitute", "Irrelevant") for i in range(600)]
+    scores = measure.vote(ties)
+    assert set(scores) == {0.0, 1.0} and 0.25 < fmean(scores) < 0.42
+    turned = [doc | {"routes": doc["routes"][::-1]} for doc in ties]
+    assert measure.vote(turned) == scores, "the order of the routes does not vote"
