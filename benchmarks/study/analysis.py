@@ -8,6 +8,7 @@ sqrt((S - 1) / S); the seeds' part of each deviation is widened by the inverse.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def estimate(scores: Sequence[Sequence[float]], samples: int = 10_000, seed: int
             f"an estimate needs the same questions for each seed; got {[len(row) for row in scores]} of them"
         )
     table = np.asarray(scores, dtype=float)
-    deviations = _deviations(table, samples, np.random.default_rng(seed))
+    deviations = _deviations(table, samples, seed)
     mean = float(table.mean())
     low, high = (float(np.quantile(mean + deviations, q)) for q in (0.025, 0.975))
     beyond = int((np.abs(deviations) >= abs(mean)).sum())
@@ -124,17 +125,33 @@ def seeds_needed(spread: float, effect: float, floor: int = 5, ceiling: int = 10
     return min(ceiling, max(floor, math.ceil((1.96 * spread / effect) ** 2) + 1))
 
 
-def _deviations(table: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
+def _deviations(table: np.ndarray, samples: int, seed: int) -> np.ndarray:
     """Bootstrap means minus the mean: [samples]."""
     n_seeds, n_questions = table.shape
     by_seed, mean = table.mean(axis=1), table.mean()
     widen = math.sqrt(n_seeds / (n_seeds - 1)) if n_seeds > 1 else 0.0
     parts = []
-    for start in range(0, samples, _CHUNK):
-        n = min(_CHUNK, samples - start)
-        seeds = rng.multinomial(n_seeds, [1 / n_seeds] * n_seeds, size=n) / n_seeds
-        questions = rng.multinomial(n_questions, [1 / n_questions] * n_questions, size=n) / n_questions
+    for seed_counts, question_counts in _draws(n_seeds, n_questions, samples, seed):
+        seeds, questions = seed_counts / n_seeds, question_counts / n_questions
         drawn = seeds @ by_seed
-        whole = np.einsum("bs,sq,bq->b", seeds, table, questions, optimize=True)
+        whole = ((seeds @ table) * questions).sum(axis=1)
         parts.append(widen * (drawn - mean) + (whole - drawn))
     return np.concatenate(parts)
+
+
+@lru_cache(maxsize=8)
+def _draws(
+    n_seeds: int, n_questions: int, samples: int, seed: int
+) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """How often each seed and each question is drawn, by chunk: [chunk, n_seeds] and [chunk, n_questions].
+
+    Drawing takes far longer than the sums, and every comparison of the same size takes the same draws.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for start in range(0, samples, _CHUNK):
+        n = min(_CHUNK, samples - start)
+        seeds = rng.multinomial(n_seeds, [1 / n_seeds] * n_seeds, size=n)
+        questions = rng.multinomial(n_questions, [1 / n_questions] * n_questions, size=n)
+        drawn.append((seeds.astype(np.uint16), questions.astype(np.uint16)))
+    return tuple(drawn)

@@ -169,7 +169,7 @@ def _cost_table(results: Results) -> str:
         trained = [row for row in rows.values() if row.rollouts]
         if not trained:
             continue
-        reached = _rollouts_to_target(results, name)
+        reached = [_rollouts_to_target(results, row) for row in trained]
         there = [value for value in reached if value is not None]
         to_target = f"{fmean(there):,.0f} ({len(there)} of {len(trained)} seeds)" if there else "not reached"
         rollouts = fmean(row.rollouts for row in trained)
@@ -197,11 +197,12 @@ def _targets(results: Results) -> str:
         if value is not None:
             lines.append(_verdict(says, value * 100, target, True))
     if saved := _saving(results):
-        ratio, is_bound = saved
+        ratio, never = saved
+        counted = (f"{n} of {name}" for name, n in never.items() if n)
         lines.append(
-            f"- rollouts of {analysis.plain} over {analysis.arm}'s to {analysis.accuracy:.0%}: "
-            f"{'at least ' if is_bound else ''}{ratio:.2f}, "
-            f"target {analysis.saving}: {'met' if ratio >= analysis.saving else 'missed'}."
+            f"- rollouts of {analysis.plain} over {analysis.arm}'s to {analysis.accuracy:.0%}: {ratio:.2f}, "
+            f"target {analysis.saving}: {'met' if ratio >= analysis.saving else 'missed'}; seeds that never got there, "
+            f"which count with all they had: {' and '.join(counted) or 'none'}."
         )
     return "Targets:\n\n" + "\n".join(lines) if lines else ""
 
@@ -238,30 +239,30 @@ def _forgetting(results: Results) -> float | None:
     return fmean(changes) if changes else None
 
 
-def _saving(results: Results) -> tuple[float, bool] | None:
-    """Rollouts to the set accuracy, plain GRPO's over the claimed arm's, and whether that is a lower bound.
+def _saving(results: Results) -> tuple[float, dict[str, int]] | None:
+    """Rollouts to the set accuracy, plain GRPO's over the claimed arm's, over the seeds that both have.
 
-    A seed of plain GRPO that never gets there counts with all its rollouts, which makes the ratio a bound. None where a
-    seed of the claimed arm never gets there, or either has no row.
+    A seed that never gets there counts with all its rollouts, in either arm: the second value says how many did, by arm.
+    None without a common seed, or where the claimed arm is there before its first rollout.
     """
     analysis = results.study.analysis
-    ours, plain = (_rollouts_to_target(results, name) for name in (analysis.arm, analysis.plain))
-    there = [value for value in ours if value is not None]
-    if not plain or not there or len(there) < len(ours):
+    spent: dict[str, list[float]] = {}
+    never: dict[str, int] = {}
+    common = results.rows.get(analysis.arm, {}).keys() & results.rows.get(analysis.plain, {}).keys()
+    for name in (analysis.plain, analysis.arm):
+        rows = {seed: results.rows[name][seed] for seed in sorted(common)}
+        reached = {seed: _rollouts_to_target(results, row) for seed, row in rows.items()}
+        spent[name] = [float(row.rollouts) if reached[s] is None else reached[s] for s, row in rows.items()]
+        never[name] = sum(value is None for value in reached.values())
+    if not common or not any(spent[analysis.arm]):
         return None
-    spent = [float(row.rollouts) for row in results.rows[analysis.plain].values() if row.rollouts]
-    counted = [own if value is None else value for value, own in zip(plain, spent, strict=True)]
-    return fmean(counted) / fmean(there), None in plain
+    return fmean(spent[analysis.plain]) / fmean(spent[analysis.arm]), never
 
 
-def _rollouts_to_target(results: Results, name: str) -> list[float | None]:
+def _rollouts_to_target(results: Results, row: Row) -> float | None:
     study = results.study
     a_step = study.rl.questions * study.rl.rollouts
-    return [
-        rollouts_to(study.analysis.accuracy, [(int(p[0]), p[1]) for p in row.curve], a_step)
-        for row in results.rows.get(name, {}).values()
-        if row.rollouts
-    ]
+    return rollouts_to(study.analysis.accuracy, [(int(p[0]), p[1]) for p in row.curve], a_step)
 
 
 def _mean(results: Results, name: str, regime: str) -> str:

@@ -87,18 +87,22 @@ def test_the_section_says_targets_and_what_is_missing() -> None:
     assert "target +2.6: missed" in text
 
 
-def test_rollouts_saved_are_stated_once_every_seed_got_there() -> None:
+def test_rollouts_saved_count_a_seed_that_never_got_there_with_all_it_had() -> None:
+    def stated(rows: list[Row]) -> str:
+        (line,) = [x for x in section(collect(STUDY, rows)).splitlines() if "rollouts of grpo over" in x]
+        return line.partition("realm's to 70%: ")[2]
+
     ours = [row("realm", seed, 0.7, dev_end=0.9) for seed in (0, 1)]
     slow = [row("grpo", seed, 0.6, dev_end=0.7) for seed in (0, 1)]
-    assert "rollouts of grpo over realm's to 70%: 2.00, target 1.5: met" in section(
-        collect(STUDY, ours + slow)
-    )
+    counted = "seeds that never got there, which count with all they had: "
+    assert stated(ours + slow) == f"2.00, target 1.5: met; {counted}none."
     never = [row("grpo", seed, 0.6) for seed in (0, 1)]
-    text = section(collect(STUDY, ours + never))
-    assert "rollouts of grpo over realm's to 70%: at least 2.00, target 1.5: met" in text
-    assert "| not reached |" in text
-    lost = [row("realm", seed, 0.6) for seed in (0, 1)]
-    assert "rollouts of grpo" not in section(collect(STUDY, lost + slow))
+    assert stated(ours + never) == f"2.00, target 1.5: met; {counted}2 of grpo."
+    assert "| not reached |" in section(collect(STUDY, ours + never))
+    lost = [*ours[:1], row("realm", 1, 0.6)]
+    assert stated(lost + never) == f"1.33, target 1.5: missed; {counted}2 of grpo and 1 of realm."
+    assert stated(lost + [row("grpo", 0, 0.6), row("grpo", 5, 0.6)]).startswith("2.00"), "common seeds alone"
+    assert "rollouts of grpo" not in section(collect(STUDY, lost)), "nothing to hold it against"
 
 
 def test_no_rows_is_said() -> None:
