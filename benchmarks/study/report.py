@@ -250,10 +250,12 @@ def _saving(results: Results) -> tuple[float, dict[str, int]] | None:
     never: dict[str, int] = {}
     common = results.rows.get(analysis.arm, {}).keys() & results.rows.get(analysis.plain, {}).keys()
     for name in (analysis.plain, analysis.arm):
-        rows = {seed: results.rows[name][seed] for seed in sorted(common)}
-        reached = {seed: _rollouts_to_target(results, row) for seed, row in rows.items()}
-        spent[name] = [float(row.rollouts) if reached[s] is None else reached[s] for s, row in rows.items()]
-        never[name] = sum(value is None for value in reached.values())
+        rows = [results.rows[name][seed] for seed in sorted(common)]
+        reached = [_rollouts_to_target(results, row) for row in rows]
+        spent[name] = [
+            float(row.rollouts) if value is None else value for row, value in zip(rows, reached, strict=True)
+        ]
+        never[name] = reached.count(None)
     if not common or not any(spent[analysis.arm]):
         return None
     return fmean(spent[analysis.plain]) / fmean(spent[analysis.arm]), never
