@@ -2,7 +2,7 @@
 
 Every stage is a command that a user could type, run as it is: data preparation, the demo model, verl's SFT trainer,
 verl's RL trainer with a ReaLM config, verl's model merger, lm-eval, the report. `realm quickstart --dry-run` prints
-them.
+them. RL runs in two rounds, and between them SFT on the model's own right guided chains (docs/study_plan.md).
 """
 
 import shlex
@@ -18,12 +18,13 @@ from rich.console import Console
 from rich.table import Table
 
 from realm_ext.paths import Folder, find_folder
+from realm_ext.report.rounds import round_folders
 from realm_ext.stages import Stage, StageFailedError, run_stages
 
 TASKS = "realm_search_relevance,realm_search_relevance_guided"
 
 
-# Calibrated on SFT alone: unguided accuracy after SFT lies between 30% and 60% (docs/results.md).
+# Nine bare questions of ten are answered in haste: fading routes alone would not change that habit (docs/study_plan.md).
 DATA_SIZES = (
     *("--n-base", "16000", "--n-sft", "8000", "--n-train", "3000", "--n-val", "150", "--routes", "3"),
     *("--contrast-share", "0.75", "--brief-share", "0.9"),
@@ -31,21 +32,42 @@ DATA_SIZES = (
 # Steps of 16 rows each.
 BASE_STEPS = 900
 SFT_STEPS = 220
+HARVEST_STEPS = 60
+HARVEST_LR = 1.0e-3
+LEAST_STEPS = 4  # of a round: fewer leave no quarter without routes
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Where and how much: `steps` RL steps, `control` to also run plain GRPO for as many steps."""
+    """Where and how much.
+
+    Attributes:
+        run: the run folder.
+        steps: RL steps, of all rounds.
+        control: also run plain GRPO for as many steps, in one round.
+        rounds: of RL; between two of them SFT on the own right guided chains of the one before.
+    """
 
     run: Path
     steps: int
     control: bool
+    rounds: int = 2
 
     def checkpoint(self, name: str) -> str:
-        """The Hugging Face folder of a trained model: base, sft, rl or grpo."""
+        """The Hugging Face folder of a trained model: base, sft, rl (after the last round) or grpo."""
+        if name == "base":
+            return self.at("base")
         if name == "sft":
             return sft_model(self.at("sft"), SFT_STEPS)
-        return self.at("base") if name == "base" else self.at(name, "huggingface")
+        return self.at(name, "huggingface")
+
+    def round(self, number: int) -> Path:
+        """The folder of a round of RL, as `realm_ext.report.rounds` finds it."""
+        return self.run / "rl" if number == self.rounds else self.run / "rl" / f"round{number}"
+
+    def steps_of(self, number: int) -> int:
+        """RL steps of a round; what is left over goes to the first ones."""
+        return self.steps // self.rounds + (number <= self.steps % self.rounds)
 
     def at(self, *parts: str) -> str:
         """A path inside the run folder."""
@@ -79,13 +101,21 @@ def plan_stages(plan: Plan) -> list[Stage]:
             plan.at("logs"),
         ),
         _evaluate(plan, "sft"),
-        *_rl(plan, "rl", "ReaLM: routes fade from the prompt (verl GRPO, realm_sync)", ()),
+        *_rounds(plan),
         _evaluate(plan, "rl"),
     ]
     if plan.control:
         unguided = ("realm.schedule.kind=constant", "realm.schedule.start=0.0")
         stages += [
-            *_rl(plan, "grpo", "control: plain GRPO, no routes, equal steps", unguided),
+            *_rl(
+                plan,
+                "grpo",
+                "control: plain GRPO, no routes, equal steps",
+                plan.run / "grpo",
+                plan.checkpoint("sft"),
+                plan.steps,
+                unguided,
+            ),
             _evaluate(plan, "grpo"),
         ]
     stages.append(
@@ -103,13 +133,18 @@ def quickstart(
     run_dir: Annotated[Path, typer.Option(help="Where everything goes; run again to resume.")] = Path(
         "runs/quickstart"
     ),
-    steps: Annotated[int, typer.Option(help="RL steps.", min=4)] = 40,
+    steps: Annotated[int, typer.Option(help="RL steps, of all rounds.", min=LEAST_STEPS)] = 40,
+    rounds: Annotated[int, typer.Option(help="Rounds of RL, SFT on the own chains between.", min=1)] = 2,
     control: Annotated[bool, typer.Option(help="Also run plain GRPO for as many steps.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Print the commands and stop.")] = False,
 ) -> None:
     """Run ReaLM from nothing to a report on a machine without a GPU: realm quickstart"""
     console = Console()
-    plan = Plan(run_dir.absolute(), steps, control)
+    if steps < LEAST_STEPS * rounds:
+        raise typer.BadParameter(f"--steps {steps} are too few for {rounds} rounds of {LEAST_STEPS} or more")
+    plan = Plan(run_dir.absolute(), steps, control, rounds)
+    if other := _other_rounds(plan):
+        raise typer.BadParameter(f"{plan.run} holds a run in {other}: give another --run-dir, or remove it")
     stages = plan_stages(plan)
     if dry_run:
         for stage in stages:
@@ -140,7 +175,15 @@ def realm_command() -> tuple[str, ...]:
 
 
 def sft_stage(
-    base: str, train_file: str, out: str, steps: int, logs: str, overrides: Sequence[str] = ()
+    base: str,
+    train_file: str,
+    out: str,
+    steps: int,
+    logs: str,
+    overrides: Sequence[str] = (),
+    *,
+    name: str = "sft",
+    says: str = "guided distillation, contrast rows included (verl SFT)",
 ) -> Stage:
     """verl's SFT trainer from `base`, for `steps` steps; its model is `sft_model(out, steps)`."""
     command = (
@@ -154,8 +197,7 @@ def sft_stage(
         f"hydra.run.dir={logs}",
         *overrides,
     )
-    says = "guided distillation, contrast rows included (verl SFT)"
-    return Stage("sft", says, command, (Path(sft_model(out, steps)) / "config.json",), environment())
+    return Stage(name, says, command, (Path(sft_model(out, steps)) / "config.json",), environment())
 
 
 def sft_model(out: str, steps: int) -> str:
@@ -232,16 +274,75 @@ def environment() -> dict[str, str]:
     }
 
 
-def _rl(plan: Plan, name: str, says: str, overrides: tuple[str, ...]) -> list[Stage]:
+def _rounds(plan: Plan) -> list[Stage]:
+    """ReaLM's RL: every round fades its routes; the next begins with SFT on what it did right with them."""
+    stages: list[Stage] = []
+    model = plan.checkpoint("sft")
+    for number in range(1, plan.rounds + 1):
+        folder, is_last = plan.round(number), number == plan.rounds
+        overrides = [f"data.seed={number}", f"realm.seed={number}"] if plan.rounds > 1 else []
+        if not is_last:
+            overrides.append(f"trainer.rollout_data_dir={folder / 'rollouts'}")
+        which = f", round {number} of {plan.rounds}" if plan.rounds > 1 else ""
+        stages += _rl(
+            plan,
+            "rl" if is_last else f"rl_round{number}",
+            f"ReaLM{which}: routes fade from the prompt (verl GRPO, realm_sync)",
+            folder,
+            model,
+            plan.steps_of(number),
+            overrides,
+        )
+        if not is_last:
+            stages += _harvest(plan, number)
+            model = sft_model(str(folder / "sft"), HARVEST_STEPS)
+    return stages
+
+
+def _harvest(plan: Plan, number: int) -> list[Stage]:
+    """The right guided chains of a round, routes stripped, and SFT on them."""
+    folder = plan.round(number)
+    harvested = folder / "harvest"
+    command = (
+        *(*realm_command(), "routes", "harvest", str(folder / "rollouts"), str(harvested)),
+        *("--data", plan.at("data", "train.parquet"), "--replay", plan.at("data", "sft.parquet")),
+    )
+    says = f"round {number}: the right guided chains, every word on routes taken out"
+    name = f"sft_round{number}"
+    sft = sft_stage(
+        str(folder / "huggingface"),
+        f"[{harvested / 'sft.parquet'},{harvested / 'replay.parquet'}]",
+        str(folder / "sft"),
+        HARVEST_STEPS,
+        plan.at("logs"),
+        (f"optim.lr={HARVEST_LR}", f"trainer.experiment_name={name}"),
+        name=name,
+        says="SFT on these chains, and on as many contrast rows (verl SFT)",
+    )
+    return [Stage(f"harvest_round{number}", says, command, (harvested / "sft.parquet",)), sft]
+
+
+def _other_rounds(plan: Plan) -> str:
+    """What another number of rounds left in the run folder, whose curves would be taken for this run's; "" for nothing."""
+    *earlier, last = round_folders(plan.run / "rl")
+    begun = (last / "tensorboard").exists()
+    if len(earlier) >= plan.rounds or (begun and len(earlier) < plan.rounds - 1):
+        return f"{len(earlier) + 1} round{'s' if earlier else ''}"
+    return ""
+
+
+def _rl(
+    plan: Plan, name: str, says: str, folder: Path, model: str, steps: int, overrides: Sequence[str] = ()
+) -> list[Stage]:
     return rl_stages(
         name,
         says,
-        model=plan.checkpoint("sft"),
+        model=model,
         train_file=plan.at("data", "train.parquet"),
         val_file=plan.at("data", "val.parquet"),
-        steps=plan.steps,
-        fade_steps=plan.steps * 3 // 4,
-        folder=plan.run / name,
+        steps=steps,
+        fade_steps=steps * 3 // 4,
+        folder=folder,
         logs=plan.at("logs"),
         overrides=overrides,
     )

@@ -55,6 +55,23 @@ def mark_autonomy(axes: Axes, run: Run, theme: Theme, text: bool = True) -> None
         )
 
 
+def mark_rounds(axes: Axes, run: Run, theme: Theme, text: bool = True) -> None:
+    """A line at each step where a round of RL ends and another begins, with its number if `text`."""
+    for number, step in enumerate(run.round_ends, start=2):
+        axes.axvline(step, color=theme.quiet, linewidth=1.0, linestyle="-", alpha=0.6)
+        if text:
+            axes.annotate(
+                f"round {number}",
+                (step, 0.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(4, 4),
+                textcoords="offset points",
+                va="bottom",
+                color=theme.quiet,
+                fontsize=8.5,
+            )
+
+
 def step_axis(axes: Axes) -> None:
     """Whole steps along the x axis."""
     axes.set_xlabel("training step")

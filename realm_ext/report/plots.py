@@ -13,7 +13,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from realm_ext.report.curves import draw_and_label, mark_autonomy, step_axis
+from realm_ext.report.curves import draw_and_label, mark_autonomy, mark_rounds, step_axis
 from realm_ext.report.method_plots import plot_carry_over, plot_levels, plot_verdicts
 from realm_ext.report.reading import REGIMES, Run
 from realm_ext.report.scalars import Series
@@ -64,6 +64,7 @@ def plot_exposure(run: Run, theme: Theme) -> Figure | None:
         axes.plot(series.steps, series.values, style, color=color, linewidth=2.0)
         labels.append(EndLabel(series.steps[-1], series.values[-1], text, color))
     axes.set(ylim=(-0.03, 1.05), ylabel="share")
+    mark_rounds(axes, run, theme)
     mark_autonomy(axes, run, theme)
     label_ends(axes, labels)
     if shown:
@@ -116,6 +117,7 @@ def plot_validation(run: Run, theme: Theme) -> Figure | None:
     lines = [(regime, series[regime], theme.of_regime(regime), "-") for regime in REGIMES]
     lines.append(("GRPO, unguided", validation_series(run.grpo, "unguided"), theme.control, "--"))
     for each in grid.flat:
+        mark_rounds(each, run, theme, text=each is axes)
         mark_autonomy(each, run, theme, text=each is axes)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_ylabel("accuracy")

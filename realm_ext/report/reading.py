@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from realm_ext.report.json_values import clean, finite, load_json, mapping
+from realm_ext.report.rounds import join_rounds, round_folders
 from realm_ext.report.scalars import Series, read_scalars
 from realm_ext.report.traces import TraceSummary, read_traces
 
@@ -64,6 +65,7 @@ class Run:
         stages: in order of running.
         traces: what the route traces of the ReaLM run say; None without them.
         notes: one line for each thing that is missing, torn or left out.
+        round_ends: the steps of the ReaLM run at which one round of RL ends and another begins.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Run:
     stages: tuple[Stage, ...]
     notes: tuple[str, ...]
     traces: TraceSummary | None = None
+    round_ends: tuple[int, ...] = ()
 
 
 def read_run(folder: Path) -> Run:
@@ -85,29 +88,36 @@ def read_run(folder: Path) -> Run:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; give the folder of a run")
     notes: list[str] = []
-    rl = _read_metrics(folder, "rl", notes, "the curves of the RL run are not drawn")
-    grpo = _read_metrics(folder, "grpo", notes, "there is no plain GRPO run to draw beside")
+    rl, ends = _read_metrics(folder, "rl", notes, "the curves of the RL run are not drawn")
+    grpo, _ = _read_metrics(folder, "grpo", notes, "there is no plain GRPO run to draw beside")
     evaluations = _read_evaluations(folder / "eval", notes)
     stages = _read_stages(folder / "stages.json", notes)
-    traces = read_traces(folder / "rl" / "checkpoints", notes)
+    traces = read_traces([path / "checkpoints" for path in round_folders(folder / "rl")], notes)
     if not (rl or grpo or evaluations or stages):
         raise FileNotFoundError(
             f"{folder} has nothing to report ({'; '.join(notes)}); give the folder of a run, "
             "the one that holds rl/, eval/ and stages.json"
         )
-    return Run(folder.resolve().name, rl, grpo, evaluations, stages, tuple(notes), traces)
+    return Run(folder.resolve().name, rl, grpo, evaluations, stages, tuple(notes), traces, ends)
 
 
-def _read_metrics(folder: Path, part: str, notes: list[str], without: str) -> dict[str, Series]:
-    name = f"{part}/tensorboard"
-    if not (folder / name).is_dir():
-        notes.append(f"{name} is missing: {without}")
-        return {}
-    series, problems = read_scalars(folder / name)
-    notes += [f"{name}: {problem}" for problem in problems]
-    if not series:
-        notes.append(f"{name} holds no metrics: {without}")
-    return series
+def _read_metrics(
+    folder: Path, part: str, notes: list[str], without: str
+) -> tuple[dict[str, Series], tuple[int, ...]]:
+    """The metrics of a part's rounds as one, and where rounds end."""
+    logs = []
+    for path in round_folders(folder / part):
+        name = f"{path.relative_to(folder)}/tensorboard"
+        if not (folder / name).is_dir():
+            notes.append(f"{name} is missing: {without}")
+            continue
+        series, problems = read_scalars(folder / name)
+        notes += [f"{name}: {problem}" for problem in problems]
+        if series:
+            logs.append(series)
+        else:
+            notes.append(f"{name} holds no metrics: {without}")
+    return join_rounds(logs)
 
 
 # ------------------------------ lm-eval ------------------------------

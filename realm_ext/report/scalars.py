@@ -20,7 +20,7 @@ RECORD_FRAME = 16  # bytes around each record: its length, and a checksum of eac
 
 @dataclass(frozen=True)
 class Series:
-    """One metric: steps in rising order, each once, and a finite value for each."""
+    """One metric: steps in rising order, each once (but see `rounds.join_rounds`), and a finite value for each."""
 
     steps: tuple[int, ...]
     values: tuple[float, ...]

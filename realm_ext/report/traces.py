@@ -4,8 +4,10 @@ Reads the shards that `realm_ext.traces` writes, once through, whatever their nu
 """
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from realm_ext import traces
 
@@ -59,16 +61,19 @@ class _Sums:
         self.steps += other.steps
 
 
-def read_traces(root: Path, notes: list[str]) -> TraceSummary | None:
-    """Summarize the traces under a checkpoint folder; None without any, or, with a line in `notes`, when one is torn."""
-    if not traces.steps(root):
+def read_traces(roots: Sequence[Path], notes: list[str]) -> TraceSummary | None:
+    """Summarize the traces under the checkpoint folders of a run's rounds, whose steps count on from one to the next.
+
+    None without any, or, with a line in `notes`, when one is torn.
+    """
+    if not any(traces.steps(root) for root in roots):
         return None
     by_step: defaultdict[int, _Sums] = defaultdict(_Sums)
     by_routes: defaultdict[int, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     try:
-        for line in traces.read(root):
+        for line, before in _rounds(roots):
             shown, components = line["shown"], line["components"]
-            by_step[int(line["step"])].add(
+            by_step[before + int(line["step"])].add(
                 _Sums(1, bool(shown), float(line["exposure"] or 0.0), len(shown), sum(line["shown_steps"]))
             )
             counts = by_routes[len(shown)]
@@ -83,6 +88,16 @@ def read_traces(root: Path, notes: list[str]) -> TraceSummary | None:
         for routes, (n, right, score) in sorted(by_routes.items())
     )
     return TraceSummary(_binned(dict(by_step)), tuple(outcomes))
+
+
+def _rounds(roots: Sequence[Path]) -> Iterator[tuple[dict[str, Any], int]]:
+    """The lines of all rounds, each with the steps of the rounds before its own."""
+    before = 0
+    for root in roots:
+        steps = traces.steps(root)
+        for line in traces.read(root):
+            yield line, before
+        before += steps[-1] if steps else 0
 
 
 def _binned(by_step: dict[int, _Sums]) -> tuple[ExposureRow, ...]:

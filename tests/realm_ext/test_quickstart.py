@@ -17,8 +17,8 @@ from realm_ext.quickstart import Plan, plan_stages
 from realm_ext.stages import Stage, StageFailedError
 
 
-def stages(run: Path, steps: int = 40, control: bool = False) -> list[Stage]:
-    return plan_stages(Plan(run, steps, control))
+def stages(run: Path, steps: int = 40, control: bool = False, rounds: int = 2) -> list[Stage]:
+    return plan_stages(Plan(run, steps, control, rounds))
 
 
 def overrides(stage: Stage) -> dict[str, str]:
@@ -39,7 +39,9 @@ def test_control_adds_a_run_without_routes_before_the_report(tmp_path: Path) -> 
     added = [stage.name for stage in with_control if stage.name not in {s.name for s in plain}]
     assert added == ["grpo", "merge_grpo", "eval_grpo"]
     assert [stage for stage in with_control if stage.name not in added] == plain
-    ours, control = (next(overrides(s) for s in with_control if s.name == name) for name in ("rl", "grpo"))
+    one_round = stages(tmp_path, control=True, rounds=1)
+    assert [s for s in one_round if s.name in added] == [s for s in with_control if s.name in added]
+    ours, control = (next(overrides(s) for s in one_round if s.name == name) for name in ("rl", "grpo"))
     differing = {key for key in ours | control if ours.get(key) != control.get(key)}
     assert differing == {
         "realm.schedule.kind",
@@ -82,7 +84,9 @@ def test_each_stage_finds_what_it_reads(tmp_path: Path) -> None:
     for stage in stages(tmp_path, control=True):
         for word in stage.command:
             key, _, value = word.rpartition("=")
-            path = Path(value.partition(",")[0])
+            path = Path(value.strip("[]").partition(",")[0])
+            if key.endswith("rollout_data_dir"):
+                made.append(path)
             if not path.is_relative_to(tmp_path) or path == tmp_path or any(key.endswith(o) for o in own):
                 continue
             is_output = any(
@@ -94,12 +98,58 @@ def test_each_stage_finds_what_it_reads(tmp_path: Path) -> None:
 
 
 def test_the_last_quarter_is_unguided_at_any_length(tmp_path: Path) -> None:
-    for steps in range(4, 60):
-        (rl,) = (stage for stage in stages(tmp_path, steps) if stage.name == "rl")
-        given = overrides(rl)
-        assert given["trainer.total_training_steps"] == str(steps)
-        assert 0 < int(given["realm.schedule.fade_steps"]) <= 0.75 * steps
-        assert rl.outputs[0].parent.name == f"global_step_{steps}"
+    for rounds in (1, 2, 3):
+        for steps in range(4 * rounds, 60):
+            rl = [s for s in stages(tmp_path, steps, rounds=rounds) if "verl.trainer.main_ppo" in s.command]
+            given = [overrides(stage) for stage in rl]
+            assert len(rl) == rounds
+            own = [int(each["trainer.total_training_steps"]) for each in given]
+            assert sum(own) == steps and max(own) - min(own) <= 1
+            for stage, each, n in zip(rl, given, own, strict=True):
+                assert 0 < int(each["realm.schedule.fade_steps"]) <= 0.75 * n
+                assert stage.outputs[0].parent.name == f"global_step_{n}"
+
+
+def test_a_round_starts_from_sft_on_what_the_one_before_did_right(tmp_path: Path) -> None:
+    planned = {stage.name: stage for stage in stages(tmp_path, rounds=2)}
+    order = ["rl_round1", "merge_rl_round1", "harvest_round1", "sft_round1", "rl", "merge_rl"]
+    assert [name for name in planned if name in order] == order
+    first, between, second = (overrides(planned[name]) for name in ("rl_round1", "sft_round1", "rl"))
+    assert str(tmp_path / "rl/round1/rollouts") == first["trainer.rollout_data_dir"]
+    assert first["trainer.rollout_data_dir"] in planned["harvest_round1"].command
+    assert between["model.path"] == str(tmp_path / "rl/round1/huggingface")
+    harvested = tmp_path / "rl/round1/harvest"
+    assert between["data.train_files"] == f"[{harvested / 'sft.parquet'},{harvested / 'replay.parquet'}]"
+    assert Path(second["actor_rollout_ref.model.path"]).is_relative_to(between["trainer.default_local_dir"])
+    assert first["data.seed"] != second["data.seed"], "other questions in each round"
+    evaluated = next(word for word in planned["eval_rl"].command if word.startswith("pretrained="))
+    assert f"{tmp_path / 'rl/huggingface'}," in evaluated
+    assert "trainer.rollout_data_dir" not in second
+
+
+@pytest.mark.parametrize(
+    ("left", "options", "says"),
+    [
+        ("rl/tensorboard", ("--rounds", "2"), "holds a run in 1 round:"),
+        ("rl/round1", ("--rounds", "1"), "holds a run in 2 rounds:"),
+        ("rl/round1/tensorboard", ("--rounds", "1"), "holds a run in 2 rounds:"),
+    ],
+)
+def test_a_folder_with_other_rounds_is_refused(
+    tmp_path: Path, left: str, options: tuple[str, ...], says: str
+) -> None:
+    (tmp_path / left).mkdir(parents=True)
+    done = CliRunner().invoke(app, ["quickstart", "--dry-run", "--run-dir", str(tmp_path), *options])
+    assert done.exit_code == 2 and says in " ".join(done.stderr.replace("│", " ").split())
+    fits = CliRunner().invoke(
+        app, ["quickstart", "--dry-run", "--run-dir", str(tmp_path / "new"), "--rounds", "3"]
+    )
+    assert fits.exit_code == 0 and "rl_round2" in fits.stdout and "rl_round3" not in fits.stdout
+
+
+def test_too_few_steps_for_the_rounds_are_refused() -> None:
+    done = CliRunner().invoke(app, ["quickstart", "--dry-run", "--steps", "7"])
+    assert done.exit_code == 2 and "too few for 2 rounds" in " ".join(done.stderr.split())
 
 
 def test_hydra_takes_every_override(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def write_steps(root: Path, n: int) -> None:
 
 def test_exposure_by_step_and_outcome_by_routes(tmp_path: Path) -> None:
     write_steps(tmp_path, 25)
-    found = read_traces(tmp_path, [])
+    found = read_traces([tmp_path], [])
     assert found is not None
     assert len(found.exposure) == 9 <= ROWS
     first, last = found.exposure[0], found.exposure[-1]
@@ -54,14 +54,14 @@ def test_exposure_by_step_and_outcome_by_routes(tmp_path: Path) -> None:
 
 def test_torn_traces_are_a_note_and_missing_ones_nothing(tmp_path: Path) -> None:
     notes: list[str] = []
-    assert read_traces(tmp_path / "checkpoints", notes) is None
+    assert read_traces([tmp_path / "checkpoints"], notes) is None
     assert notes == []
     path = traces.write(tmp_path, 1, [rollout(0, 1, 1.0, True)])
     path.write_text(path.read_text()[:-5])
-    assert read_traces(tmp_path, notes) is None
+    assert read_traces([tmp_path], notes) is None
     assert "line 1 is not a trace" in notes[0]
     path.write_text('{"step": 1}\n')
-    assert read_traces(tmp_path, notes) is None
+    assert read_traces([tmp_path], notes) is None
 
 
 def test_the_report_shows_them(run_dir: Path) -> None:
@@ -74,3 +74,13 @@ def test_the_report_shows_them(run_dir: Path) -> None:
     assert "Exposure by step, from the route traces" in printed and "Outcome by routes shown" in printed
     page = build_page(run, summary, [])
     assert "Route traces" in page and "Outcome by routes shown" in page
+
+
+def test_steps_of_a_later_round_count_on(tmp_path: Path) -> None:
+    roots = [tmp_path / name for name in ("round1", "round2")]
+    for root in roots:
+        write_steps(root, 4)
+    found = read_traces(roots, [])
+    assert found is not None
+    assert [(row.first, row.rollouts) for row in found.exposure] == [(step, 2) for step in range(1, 9)]
+    assert read_traces([roots[0], tmp_path / "not there"], []) == read_traces(roots[:1], [])
