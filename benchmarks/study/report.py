@@ -95,6 +95,7 @@ def section(results: Results, rows: str = "benchmarks/study/rows") -> str:
         _accuracy_table(results),
         _difference_table(results),
         _slice_table(results),
+        _rounds_table(results),
         _cost_table(results),
         _targets(results),
     ]
@@ -149,14 +150,33 @@ def differences(results: Results) -> dict[tuple[str, str], Estimate]:
 
 
 def _slice_table(results: Results) -> str:
-    names = [*(f"{n}, unguided" for n in SLICES), *VERDICTS, "arithmetic"]
+    names = [*(f"{n}, unguided" for n in SLICES), *VERDICTS, "arithmetic", "characters, unguided"]
     lines = [f"| arm | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for name, rows in results.rows.items():
         values = [_over(row.metrics.get("unguided", {}).get(n) for row in rows.values()) for n in SLICES]
         values += [_over(row.metrics.get("guided", {}).get(n) for row in rows.values()) for n in VERDICTS]
         values.append(_over(row.arithmetic for row in rows.values()))
+        lengths = (row.metrics.get("unguided", {}).get("response_chars") for row in rows.values())
+        values.append(_over(lengths, ".0f"))
         lines.append(f"| {name} | {' | '.join(values)} |")
-    return "Slices and verdict scores, means over seeds:\n\n" + "\n".join(lines)
+    return "Slices, verdict scores and length of responses, means over seeds:\n\n" + "\n".join(lines)
+
+
+def _rounds_table(results: Results) -> str:
+    """Dev accuracy, unguided, of arms in two rounds: at the ends of both, and after the SFT between them."""
+    lines = []
+    for name, rows in results.rows.items():
+        found = []
+        for row in rows.values():
+            starts = [i for i in range(1, len(row.curve)) if row.curve[i][0] == row.curve[i - 1][0]]
+            if starts:
+                found.append([row.curve[i][1] for i in (0, starts[0] - 1, starts[0], -1)])
+        if found:
+            means = (f"{fmean(values):.1%}" for values in zip(*found, strict=True))
+            lines.append(f"| {name} | {len(found)} | {' | '.join(means)} |")
+    head = ["| arm | seeds | start | end of round 1 | after SFT | end |", "|---" * 6 + "|"]
+    says = "Unguided accuracy on dev of the arms in two rounds, SFT on their own chains between, means over seeds:"
+    return f"{says}\n\n" + "\n".join(head + lines) if lines else ""
 
 
 def _cost_table(results: Results) -> str:
@@ -275,9 +295,9 @@ def _mean(results: Results, name: str, regime: str) -> str:
     return f"{e.mean:.1%} ({e.interval.low:.1%} to {e.interval.high:.1%})"
 
 
-def _over(values: Iterable[float | None]) -> str:
+def _over(values: Iterable[float | None], form: str = ".3f") -> str:
     present = [value for value in values if value is not None]
-    return f"{fmean(present):.3f}" if present else ""
+    return f"{fmean(present):{form}}" if present else ""
 
 
 def _points(share: float) -> str:

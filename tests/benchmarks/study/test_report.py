@@ -105,6 +105,15 @@ def test_rollouts_saved_count_a_seed_that_never_got_there_with_all_it_had() -> N
     assert "rollouts of grpo" not in section(collect(STUDY, lost)), "nothing to hold it against"
 
 
+def test_arms_in_two_rounds_say_what_the_sft_between_brought() -> None:
+    curve = [[0, 0.5, 0.9], [10, 0.5, 0.9], [20, 0.55, 0.9], [20, 0.75, 0.9], [40, 0.8, 0.9]]
+    rounds = [replace(row("realm", seed, 0.7), curve=curve) for seed in (0, 1)]
+    text = section(collect(STUDY, [*rounds, row("grpo", 0, 0.6)]))
+    assert "| realm | 2 | 50.0% | 55.0% | 75.0% | 80.0% |" in text
+    assert "| grpo | 1 | 50.0%" not in text, "one round"
+    assert "Unguided accuracy on dev of the arms" not in section(collect(STUDY, ROWS))
+
+
 def test_no_rows_is_said() -> None:
     assert "make study" in section(collect(STUDY, []))
 
