@@ -236,7 +236,7 @@ def harvest(
     Example: realm routes harvest runs/rollouts data/harvest --data data/train.parquet
     """
 
-    def run() -> str:
+    def run() -> tuple[str, int]:
         load_domains(domain)
         files = response_files(responses)
         evaluation = [file for file in files if is_evaluation(file)]
@@ -255,9 +255,13 @@ def harvest(
         ]
         counts: Mapping[str, int] = harvested.unusable + harvested.read.dropped + harvested.filtered.dropped
         lines += [f"dropped\t{n}\t{why}" for why, n in sorted(counts.items(), key=lambda item: -item[1])]
-        return "\n".join(lines)
+        return "\n".join(lines), rows
 
-    typer.echo(_or_exit(run))
+    counted, kept = _or_exit(run)
+    typer.echo(counted)
+    if not kept:
+        _console.print("realm routes: no chain was left to train on; the counts say why", style="red")
+        raise typer.Exit(1)
 
 
 def _tell(engine: Engine, on_reply: Callable[[Reply], object]) -> Engine:

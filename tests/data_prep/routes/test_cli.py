@@ -118,8 +118,8 @@ def test_samples_of_an_evaluation_need_a_word(tmp_path: Path) -> None:
     (tmp_path / "samples_x_1.jsonl").write_text("{}\n")
     code, _, err = run("harvest", tmp_path, tmp_path / "out")
     assert code == 1 and "--from-evaluation" in err and not (tmp_path / "out").exists()
-    code, out, _ = run("harvest", tmp_path, tmp_path / "out", "--from-evaluation")
-    assert code == 0 and "dropped\t1\tline not readable" in out
+    code, out, err = run("harvest", tmp_path, tmp_path / "out", "--from-evaluation")
+    assert code == 1 and "dropped\t1\tline not readable" in out and "no chain was left" in err
 
 
 class Echo:
