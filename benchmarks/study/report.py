@@ -86,12 +86,12 @@ def dev(results: Results, name: str) -> float | None:
     return fmean(ends) if ends else None
 
 
-def section(results: Results, rows: str = "benchmarks/study/rows") -> str:
-    """The Markdown of a plan; `rows`: where its rows are kept."""
+def section(results: Results, rows: str = "benchmarks/study/rows", command: str = COMMAND) -> str:
+    """The Markdown of a plan; `rows`: where its rows are kept, `command`: what made it."""
     if not results.rows:
         return f"No rows yet: `make study` makes them, `{COMMAND}` writes this section.\n"
     parts = [
-        f"Made by `{COMMAND}` from the rows in `{rows}`; rows of {_origins(results)}.",
+        f"Made by `{command}` from the rows in `{rows}`; rows of {_origins(results)}.",
         _accuracy_table(results),
         _difference_table(results),
         _slice_table(results),

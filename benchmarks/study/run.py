@@ -22,7 +22,8 @@ from rich.table import Table
 
 from benchmarks.study import measure
 from benchmarks.study.plan import STUDY_FILE, Arm, Study, read_study
-from benchmarks.study.rows import ROWS, Row, is_done, pack, write_row
+from benchmarks.study.report import collect, section
+from benchmarks.study.rows import ROWS, Row, is_done, pack, read_rows, write_row
 from benchmarks.study.stages import Layout, chains, first_round
 from benchmarks.study.tasks import read_documents
 from realm_ext.stages import StageFailedError, run_stages
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         and not attempt(layout, arm, seed, rows, console)
     ]
     console.print(overview(study, work, rows))
+    if options.small:
+        print(section(collect(study, read_rows(rows)), str(rows), "make study-small"))
     if failed:
         sys.exit(f"not finished: {'; '.join(failed)}. Mend the cause and run the same command again.")
 
@@ -123,8 +126,10 @@ def chosen(
 
 
 def small(study: Study) -> Study:
-    """The study in small: fewer questions, the rest as it is."""
-    return replace(study, test_questions=study.small_test_questions)
+    """The study in small: its two arms alone, fewer questions, the rest as it is."""
+    arms = {name: study.arms[name] for name in study.small_arms}
+    analysis = replace(study.analysis, comparators=tuple(n for n in arms if n != study.analysis.arm))
+    return replace(study, arms=arms, analysis=analysis, test_questions=study.small_test_questions)
 
 
 def overview(study: Study, work: Sequence[tuple[Arm, int]], rows: Path) -> Table:

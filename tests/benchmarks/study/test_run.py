@@ -176,13 +176,18 @@ def test_rows_are_written_once_and_a_failure_stops_nothing_else(
     assert "exit code 3" in capsys.readouterr().out
 
 
-def test_small_runs_its_two_arms_and_writes_no_result(faked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_runs_its_two_arms_says_what_came_out_and_writes_no_result(
+    faked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     small = replace(STUDY, small_arms=("vote", "sft"))
     monkeypatch.setattr(module, "read_study", lambda path: small)
     module.main(options(faked, "--small"))
     assert not (faked / "rows").exists()
     made = read_rows(faked / "runs" / "small_rows")
     assert [row.arm for row in made] == ["sft", "vote"]
+    printed = capsys.readouterr().out
+    assert "Made by `make study-small`" in printed and "| sft | 1 | 1 | 66.7%" in printed
+    assert "Arms without a row" not in printed, "the others are no part of it"
     tested = replace(small, test_questions=small.small_test_questions)
     assert is_done(faked / "runs" / "small_rows", "sft", 0, tested.config_hash(STUDY.arms["sft"]))
 

@@ -119,7 +119,9 @@ def test_samples_of_an_evaluation_need_a_word(tmp_path: Path) -> None:
     code, _, err = run("harvest", tmp_path, tmp_path / "out")
     assert code == 1 and "--from-evaluation" in err and not (tmp_path / "out").exists()
     code, out, err = run("harvest", tmp_path, tmp_path / "out", "--from-evaluation")
-    assert code == 1 and "dropped\t1\tline not readable" in out and "no chain was left" in " ".join(err.split())
+    assert (
+        code == 1 and "dropped\t1\tline not readable" in out and "no chain was left" in " ".join(err.split())
+    )
 
 
 class Echo:
