@@ -179,7 +179,7 @@ def test_rows_are_written_once_and_a_failure_stops_nothing_else(
 def test_small_runs_its_two_arms_says_what_came_out_and_writes_no_result(
     faked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = replace(STUDY, small_arms=("vote", "sft"))
+    small = replace(STUDY, small_arms=("vote", "sft"), analysis=replace(STUDY.analysis, arm="sft"))
     monkeypatch.setattr(module, "read_study", lambda path: small)
     module.main(options(faked, "--small"))
     assert not (faked / "rows").exists()
