@@ -43,16 +43,7 @@ def mark_autonomy(axes: Axes, run: Run, theme: Theme, text: bool = True) -> None
         return
     axes.axvline(step, color=theme.quiet, linewidth=1.2, linestyle=":")
     if text:
-        axes.annotate(
-            f"no routes from step {step}",
-            (step, 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(4, -2),
-            textcoords="offset points",
-            va="top",
-            color=theme.quiet,
-            fontsize=8.5,
-        )
+        _say_at(axes, step, f"no routes from step {step}", theme, top=True)
 
 
 def mark_rounds(axes: Axes, run: Run, theme: Theme, text: bool = True) -> None:
@@ -60,16 +51,21 @@ def mark_rounds(axes: Axes, run: Run, theme: Theme, text: bool = True) -> None:
     for number, step in enumerate(run.round_ends, start=2):
         axes.axvline(step, color=theme.quiet, linewidth=1.0, linestyle="-", alpha=0.6)
         if text:
-            axes.annotate(
-                f"round {number}",
-                (step, 0.0),
-                xycoords=("data", "axes fraction"),
-                xytext=(4, 4),
-                textcoords="offset points",
-                va="bottom",
-                color=theme.quiet,
-                fontsize=8.5,
-            )
+            _say_at(axes, step, f"round {number}", theme, top=False)
+
+
+def _say_at(axes: Axes, step: int, words: str, theme: Theme, *, top: bool) -> None:
+    """Words to the right of a step, at the top or the bottom of the axes."""
+    axes.annotate(
+        words,
+        (step, 1.0 if top else 0.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, -2 if top else 4),
+        textcoords="offset points",
+        va="top" if top else "bottom",
+        color=theme.quiet,
+        fontsize=8.5,
+    )
 
 
 def step_axis(axes: Axes) -> None:
