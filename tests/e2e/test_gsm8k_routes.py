@@ -66,9 +66,10 @@ def test_rl_runs_on_gsm8k_with_real_routes(stack: Stack, shared_data: Path) -> N
 
     # What verl dumps of the rollouts is what `realm routes harvest` reads: every guided one is found in the data.
     command = realm("routes", "harvest", folder / "rollouts", folder / "harvested", "--data", rows)
-    printed = stack.must(command, 300).out
+    harvested = stack.run(command, 300)
     counts = json.loads((folder / "harvested" / "provenance.json").read_text())
     rollouts = sum(len(path.read_text().splitlines()) for path in (folder / "rollouts").glob("*.jsonl"))
-    assert counts["kept"]["rows"] + sum(counts["dropped"].values()) == rollouts == 4 * 16, printed
+    assert counts["kept"]["rows"] + sum(counts["dropped"].values()) == rollouts == 4 * 16, harvested.out
+    assert harvested.code == (0 if counts["kept"]["rows"] else 1), harvested.err
     assert 0 < counts["dropped"]["unguided"] < rollouts
     assert not {"question not in the data", "line not readable"} & set(counts["dropped"])
