@@ -3,7 +3,8 @@
 Serves docs/study_plan.md. A stage of the runner:
 
     python -m benchmarks.study.data train STUDY_FILE SEED FOLDER
-    python -m benchmarks.study.data test STUDY_FILE N FOLDER
+    python -m benchmarks.study.data test STUDY_FILE N FOLDER [rules]
+    python -m benchmarks.study.data rules STUDY_FILE SEED KIND DATA_FOLDER OUT
     python -m benchmarks.study.data harvest HARVESTED SFT_FILE OUT
     python -m benchmarks.study.data own ROLLOUTS TRAIN_FILE OUT
 
@@ -22,14 +23,15 @@ import pyarrow.parquet as pq
 
 from benchmarks.study.arithmetic import SOURCE, facts, sft_rows
 from benchmarks.study.banks import mismatched, positive_only, positives_as_sft
-from benchmarks.study.plan import Study, read_study
+from benchmarks.study.plan import RULES, Study, read_study
+from benchmarks.study.untaught import UNTAUGHT
 from data_prep.outputs import replacing, write_parquet
 from data_prep.routes.responses import ROUTES_HEAD, response_files
 from data_prep.schema import RL_SCHEMA, SFT_SCHEMA, sft_row
-from data_prep.search_relevance.datasets import DistilOptions
+from data_prep.search_relevance.datasets import DistilOptions, distil, rules_text
 from data_prep.search_relevance.folder import Sizes, write_folder
 from data_prep.search_relevance.generator import Item, combination
-from data_prep.search_relevance.test_set import held_out_rows
+from data_prep.search_relevance.test_set import RESERVED_ROWS, held_out_rows
 from realm_ext.prompt import render_messages
 from reward_fns.domains import get
 from reward_fns.domains.search_relevance.engine import decide
@@ -63,12 +65,38 @@ def write_training(study: Study, seed: int, folder: Path) -> None:
     (folder / "done").touch()
 
 
-def write_test(study: Study, n: int, folder: Path) -> None:
-    """test.jsonl with `n` questions and arithmetic.jsonl, the same for every arm and seed."""
+def write_rules(study: Study, seed: int, kind: str, folder: Path, out: Path) -> None:
+    """The SFT file of one of `plan.RULES`, of the seed's own questions; `folder`: the seed's data.
+
+    Raises:
+        ValueError: the kind is unknown.
+    """
+    if kind not in RULES:
+        raise ValueError(f"the kind is one of {', '.join(RULES)}; got {kind!r}")
+    data, is_kept = study.data, kind == "rules_kept"
+    options = DistilOptions(
+        data.brief_share, data.contrast_share, float(is_kept), data.routes, detail=data.detail
+    )
+    taken = {row["question"] for row in held_out_rows(RESERVED_ROWS)} | {
+        row["prompt"][-1]["content"]
+        for name in ("val", "train")
+        for row in pq.read_table(folder / f"{name}.parquet", columns=["prompt"]).to_pylist()
+    }
+    teacher = None if is_kept else UNTAUGHT
+    batch = distil(data.n_sft, seed, "sft", options, exclude=taken, hold_out=data.hold_out, teacher=teacher)
+    print(*(f"dropped\t{count}\t{why}" for why, count in batch.dropped.items()), sep="\n")
+    rows = batch.rows + sft_rows(data.arithmetic_sft, seed, "sft")
+    write_parquet(out, rows, SFT_SCHEMA, config=kind, split="train")
+
+
+def write_test(study: Study, n: int, folder: Path, with_rules: bool = False) -> None:
+    """test.jsonl with `n` questions and arithmetic.jsonl, the same for every arm and seed; the rules before each or not."""
     rows = held_out_rows(n, detail=study.data.detail)
+    before = rules_text() + "\n" if with_rules else ""
     for row in rows:
         query, ad = parse_question(row["question"])
         row["unseen"] = combination(Item(query, ad, decide(query, ad))) in study.data.hold_out
+        row["question"] = before + row["question"]
     _write_lines(folder / TEST, rows)
     _write_lines(folder / ARITHMETIC, facts())
 
@@ -143,8 +171,10 @@ def main(arguments: Sequence[str]) -> None:
     match list(arguments):
         case ["train", study, seed, folder]:
             write_training(read_study(Path(study)), int(seed), Path(folder))
-        case ["test", study, n, folder]:
-            write_test(read_study(Path(study)), int(n), Path(folder))
+        case ["test", study, n, folder, *rules] if rules in ([], ["rules"]):
+            write_test(read_study(Path(study)), int(n), Path(folder), bool(rules))
+        case ["rules", study, seed, kind, folder, out]:
+            write_rules(read_study(Path(study)), int(seed), kind, Path(folder), Path(out))
         case ["harvest", harvested, sft, out]:
             write_harvest(Path(harvested), Path(sft), Path(out))
         case ["own", rollouts, train, out]:

@@ -16,7 +16,9 @@ import yaml
 STUDY_FILE = Path(__file__).with_name("study.yaml")
 FIRST = Path(__file__).with_name("first")  # the plan before its one revision: its file and its rows
 BANKS = ("all", "positive", "mismatched")
-STARTS = ("sft", "positives", "base")
+RULES = ("rules_kept", "rules_never")  # SFT with the rules in every prompt; of a teacher that never saw them
+STARTS = ("sft", "positives", "base", *RULES)
+TESTS = ("", "rules")
 HARVESTS = ("", "guided", "unguided")
 LATER = {"detail": "any"}  # rows of the first plan were made before there was a choice
 _Value = TypeVar("_Value")
@@ -91,8 +93,10 @@ class Arm:
         harvest: "guided" or "unguided": two rounds of half the steps each, between them SFT on the right chains of the
             first, guided ones with their routes stripped, or unguided ones as they are; "" for one round.
         steps: RL steps, where not the study's.
+        test: "rules": the rules stand in every prompt of the domain's test; "" for the plain test.
+        against: the arm that it is compared with in the table of pairs, in place of the study's own.
+        needs: why it cannot run, as in the first plan; such an arm is listed and skipped.
         overrides: Hydra overrides of the recipe realm_quickstart.
-        needs: why it cannot run yet; such an arm is listed and skipped.
     """
 
     name: str
@@ -105,6 +109,8 @@ class Arm:
     harvest: str = ""
     steps: int | None = None
     overrides: tuple[str, ...] = ()
+    test: str = ""
+    against: str = ""
     needs: str = ""
 
 
@@ -166,8 +172,14 @@ class Study:
         )
 
     def config_hash(self, arm: Arm) -> str:
-        """Hash of all that decides an arm's result, its words and tier left out."""
-        own = {key: value for key, value in asdict(arm).items() if key not in ("says", "tier", "needs")}
+        """Hash of all that decides an arm's result; its words, tier and what it is compared with are left out."""
+        own = {
+            key: value
+            for key, value in asdict(arm).items()
+            if key not in ("says", "tier", "needs", "against")
+        }
+        if not arm.test:  # so rows made before there was a choice of tests stay valid
+            del own["test"]
         own["harvest"] = {"": False, "guided": True}.get(arm.harvest, arm.harvest)  # as the first plan had it
         return _digest({"shared": self.shared_hash(), "rl": asdict(self.rl), "arm": own})
 
@@ -210,6 +222,10 @@ def _check(study: Study) -> None:
             raise StudyError(f"{where}.start is {arm.start!r}; known are {', '.join(STARTS)}")
         if arm.harvest not in HARVESTS:
             raise StudyError(f"{where}.harvest is {arm.harvest!r}; known are {', '.join(HARVESTS[1:])}")
+        if arm.test not in TESTS:
+            raise StudyError(f"{where}.test is {arm.test!r}; known are {', '.join(TESTS[1:])}")
+        if arm.against and arm.against not in study.arms:
+            raise StudyError(f"{where}.against is {arm.against!r}, which is not among the arms")
         if arm.tier not in study.seeds:
             raise StudyError(f"{where}.tier is {arm.tier}, for which `seeds` says nothing")
     analysis = study.analysis

@@ -94,6 +94,7 @@ def section(results: Results, rows: str = "benchmarks/study/rows", command: str 
         f"Made by `{command}` from the rows in `{rows}`; rows of {_origins(results)}.",
         _accuracy_table(results),
         _difference_table(results),
+        _pair_table(results),
         _slice_table(results),
         _rounds_table(results),
         _cost_table(results),
@@ -128,21 +129,38 @@ def _difference_table(results: Results) -> str:
     ]
     for (arm, regime), e in found.items():
         own = "primary" if arm == best else f"{adjusted[f'{arm} {regime}']:.4f}"
-        interval = f"{_points(e.interval.low)} to {_points(e.interval.high)}"
-        by_seed = " ".join(_points(value) for value in e.by_seed)
-        lines.append(
-            f"| {arm} | {regime} | {_points(e.mean)} | {interval} | {by_seed} | {e.p_value:.4f} | {own} |"
-        )
+        lines.append(f"| {arm} | {regime} | {_difference(e)} | {own} |")
     says = f"Paired difference over questions and seeds. Primary comparator, the best on dev: {best or 'not known yet'}."
     return f"{says}\n\n" + "\n".join(lines)
 
 
+def _pair_table(results: Results) -> str:
+    """The arms that are compared with another arm than all others are (`Arm.against`)."""
+    lines = []
+    for name in results.rows:
+        other = results.study.arms[name].against
+        for regime in REGIMES if other else ():
+            after, before = results.scores(name, regime), results.scores(other, regime)
+            if e := paired(after, before, results.study.analysis.samples):
+                lines.append(f"| {name} minus {other} | {regime} | {_difference(e)} |")
+    head = ["| pair | regime | points | 95% interval | by seed | p |", "|---|---|---|---|---|---|"]
+    return "Pairs, each a question of its own:\n\n" + "\n".join(head + lines) if lines else ""
+
+
+def _difference(e: Estimate) -> str:
+    """The cells of a paired difference: points, interval, by seed, p value."""
+    interval = f"{_points(e.interval.low)} to {_points(e.interval.high)}"
+    by_seed = " ".join(_points(value) for value in e.by_seed)
+    return f"{_points(e.mean)} | {interval} | {by_seed} | {e.p_value:.4f}"
+
+
 def differences(results: Results) -> dict[tuple[str, str], Estimate]:
-    """By (arm, regime): the claimed arm minus that arm."""
+    """By (arm, regime): the claimed arm minus that arm, of the arms that are compared with it."""
     analysis = results.study.analysis
     found = {}
     for name in results.rows:
-        for regime in REGIMES if name != analysis.arm else ():
+        is_compared = name != analysis.arm and not results.study.arms[name].against
+        for regime in REGIMES if is_compared else ():
             after, before = results.scores(analysis.arm, regime), results.scores(name, regime)
             if e := paired(after, before, analysis.samples):
                 found[name, regime] = e

@@ -90,7 +90,7 @@ def make_row(layout: Layout, arm: Arm, seed: int, seconds: dict[str, float]) -> 
         "curve": (),
     }
     if arm.vote:
-        votes = measure.vote(read_documents(layout.test, "test.jsonl", guided=True))
+        votes = measure.vote(read_documents(layout.test(), "test.jsonl", guided=True))
         accuracy = math.fsum(votes) / len(votes)
         return Row(
             **fields,

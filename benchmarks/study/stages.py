@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.study.plan import Arm, Study
+from benchmarks.study.plan import RULES, Arm, Study
 from benchmarks.study.tasks import FOLDER, VARIABLE
 from realm_ext.quickstart import environment, evaluation_stage, realm_command, rl_stages, sft_model, sft_stage
 from realm_ext.stages import Stage
@@ -36,9 +36,9 @@ class Layout:
     def root(self) -> Path:
         return self.runs / self.study.shared_hash()
 
-    @property
-    def test(self) -> Path:
-        return self.root / "test"
+    def test(self, kind: str = "") -> Path:
+        """The folder of a test, of `plan.TESTS`."""
+        return self.root / f"test_{kind}" if kind else self.root / "test"
 
     @property
     def base(self) -> Path:
@@ -69,7 +69,7 @@ class Layout:
 
 def chains(layout: Layout, arm: Arm, seed: int) -> list[Chain]:
     """All that an (arm, seed) needs, what other arms share first."""
-    found = [_test(layout)]
+    found = [_test(layout, arm.test)]
     if arm.vote:
         return found
     found += [_data(layout, 0), _base(layout), *([_data(layout, seed)] if seed else [])]
@@ -78,13 +78,14 @@ def chains(layout: Layout, arm: Arm, seed: int) -> list[Chain]:
     return [*found, _arm(layout, arm, seed)]
 
 
-def _test(layout: Layout) -> Chain:
+def _test(layout: Layout, kind: str) -> Chain:
+    folder = layout.test(kind)
     command = (
         *(sys.executable, "-m", "benchmarks.study.data", "test"),
-        *(str(layout.study_file), str(layout.study.test_questions), str(layout.test)),
+        *(str(layout.study_file), str(layout.study.test_questions), str(folder), *([kind] if kind else [])),
     )
-    says = "the fixed test questions"
-    return Chain(layout.test, [Stage("test", says, command, (layout.test / "test.jsonl",))])
+    says = "the fixed test questions" + (", the rules before each" if kind else "")
+    return Chain(folder, [Stage("test", says, command, (folder / "test.jsonl",))])
 
 
 def _data(layout: Layout, seed: int) -> Chain:
@@ -109,16 +110,29 @@ def _base(layout: Layout) -> Chain:
 
 
 def _start(layout: Layout, start: str, seed: int) -> Chain:
-    folder = layout.seed(seed) / start
-    name = "sft_positives" if start == "positives" else "sft"
-    stage = sft_stage(
-        str(layout.base / "model"),
-        str(layout.data(seed) / f"{name}.parquet"),
-        str(folder / "checkpoints"),
-        layout.start_steps(start),
-        str(folder / "logs"),
+    folder, data = layout.seed(seed) / start, layout.data(seed)
+    rows = data / ("sft_positives.parquet" if start == "positives" else "sft.parquet")
+    stages: list[Stage] = []
+    overrides: tuple[str, ...] = ()
+    if start in RULES:
+        rows = folder / "sft.parquet"
+        command = (
+            *(sys.executable, "-m", "benchmarks.study.data", "rules"),
+            *(str(layout.study_file), str(seed), start, str(data), str(rows)),
+        )
+        stages.append(Stage("rows", f"SFT rows: {start}", command, (rows,)))
+        overrides = ("data.max_length=1024",)  # the rules alone take half of the recipe's
+    stages.append(
+        sft_stage(
+            str(layout.base / "model"),
+            str(rows),
+            str(folder / "checkpoints"),
+            layout.start_steps(start),
+            str(folder / "logs"),
+            overrides,
+        )
     )
-    return Chain(folder, [stage])
+    return Chain(folder, stages)
 
 
 def _arm(layout: Layout, arm: Arm, seed: int) -> Chain:
@@ -130,7 +144,7 @@ def _arm(layout: Layout, arm: Arm, seed: int) -> Chain:
         stages = _round(layout, arm, seed, "rl", folder, layout.start_model(arm.start, seed), steps, seed)
     out = folder / "eval"
     test = evaluation_stage("eval", "lm_eval on the test", layout.model(arm, seed), TASKS, str(FOLDER), out)
-    variables = {**test.environment, VARIABLE: str(layout.test)}
+    variables = {**test.environment, VARIABLE: str(layout.test(arm.test))}
     stages.append(Stage(test.name, test.says, test.command, test.outputs, variables))
     return Chain(folder, stages)
 

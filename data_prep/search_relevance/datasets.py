@@ -62,6 +62,19 @@ class DistilOptions:
 RowMaker = Callable[[int, Item], dict[str, Any] | str]
 
 
+@dataclass(frozen=True)
+class Teacher:
+    """Who writes the chains of SFT rows, and which of them are taken.
+
+    Attributes:
+        teach: a question and a style to a chain that cites rules by id, or none.
+        refusal: why a chain is not taken; None when it is.
+    """
+
+    teach: Callable[[str, str], Route]
+    refusal: Callable[[Item, Route], str | None]
+
+
 def make_rows(
     n: int,
     seed: int,
@@ -146,12 +159,13 @@ def distil(
     exclude: Collection[str] = (),
     on_row: Callable[[], object] | None = None,
     hold_out: Collection[str] = (),
+    teacher: Teacher | None = None,
 ) -> Batch:
-    """`n` rows of `SFT_SCHEMA`: the program teacher's chains under the rules, rules removed afterwards."""
+    """`n` rows of `SFT_SCHEMA`: a teacher's chains under the rules, rules removed afterwards; the program's by default."""
     chosen = options or DistilOptions()
 
     def make(index: int, item: Item) -> dict[str, Any] | str:
-        return _distilled(item, chosen, seed, split, index)
+        return _distilled(item, chosen, seed, split, index, teacher or PROGRAM)
 
     return make_rows(n, seed, split, make, exclude, on_row, hold_out=hold_out)
 
@@ -176,20 +190,25 @@ def refusal(item: Item, chain: Route) -> str | None:
     return None if cited and cited[-1] == item.decision.rule else "deciding rule not cited"
 
 
+PROGRAM = Teacher(teach, refusal)
+
+
 def rules_text() -> str:
     """The rule book as it precedes the question in prompts that keep it, by short names."""
     return render_rules(DOMAIN.rules)
 
 
-def _distilled(item: Item, options: DistilOptions, seed: int, split: str, index: int) -> dict[str, Any] | str:
+def _distilled(
+    item: Item, options: DistilOptions, seed: int, split: str, index: int, teacher: Teacher
+) -> dict[str, Any] | str:
     rng = rng_of("distil", seed, split, index)
     brief = rng.random() < options.brief_share
     contrast = rng.random() < options.contrast_share
     # Who judges routes has made every check; a bare question is often answered in haste.
     style = "brief" if brief and not contrast else "full"
     keep_rules = rng.random() < options.keep_rules
-    chain = teach(item.question, style)
-    if reason := refusal(item, chain):
+    chain = teacher.teach(item.question, style)
+    if reason := teacher.refusal(item, chain):
         return reason
     routes: list[Route] = []
     if contrast:

@@ -11,18 +11,26 @@ import pytest
 from benchmarks.study import tasks
 from benchmarks.study.arithmetic import SOURCE, facts, sft_rows
 from benchmarks.study.banks import mismatched, positive_only, positives_as_sft
-from benchmarks.study.data import OWN, write_harvest, write_own, write_test, write_training
+from benchmarks.study.data import OWN, write_harvest, write_own, write_rules, write_test, write_training
 from benchmarks.study.plan import read_study
+from benchmarks.study.untaught import UNTAUGHT
 from data_prep.outputs import write_parquet
 from data_prep.routes.responses import ROUTES_HEAD
 from data_prep.schema import SFT_SCHEMA
-from data_prep.search_relevance.datasets import rl_rows
+from data_prep.search_relevance.datasets import make_rows, rl_rows, rules_text
 from reward_fns import compute_score
+from reward_fns.critique import without_critique
 from reward_fns.domains.search_relevance import DOMAIN
 from reward_fns.domains.search_relevance.engine import LABELS
 from reward_fns.response import parse_response
 
 STUDY = read_study()
+SMALL = replace(
+    STUDY,
+    data=replace(
+        STUDY.data, n_base=40, n_sft=40, n_train=60, n_val=10, arithmetic_base=12, arithmetic_sft=12
+    ),
+)
 ROWS = rl_rows(80, 0, "train", 3).rows
 
 
@@ -70,12 +78,8 @@ def test_every_fact_of_arithmetic_is_right_and_learned_equally_often() -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("study")
-    data = replace(
-        STUDY.data, n_base=40, n_sft=40, n_train=60, n_val=10, arithmetic_base=12, arithmetic_sft=12
-    )
-    study = replace(STUDY, data=data)
-    write_training(study, 1, made / "data")
-    write_test(study, 400, made / "test")
+    write_training(SMALL, 1, made / "data")
+    write_test(SMALL, 400, made / "test")
     return made
 
 
@@ -96,6 +100,41 @@ def test_unseen_combinations_are_tested_and_not_trained_on(folder: Path) -> None
     sums = tasks.read_documents(folder / "test", "arithmetic.jsonl", guided=False)
     assert {doc["data_source"] for doc in sums} == {"realm/math/unguided"}
     assert tasks.score(sums[0], [f"<answer> {sums[0]['gold']} </answer>"]) == {"acc": 1.0}
+
+
+def test_rules_kept_are_all_that_is_other_and_rules_never_seen_are_in_no_chain(
+    folder: Path, tmp_path: Path
+) -> None:
+    kept, never = tmp_path / "kept.parquet", tmp_path / "never.parquet"
+    write_rules(SMALL, 1, "rules_kept", folder / "data", kept)
+    write_rules(SMALL, 1, "rules_never", folder / "data", never)
+    before, after = (pq.read_table(path).to_pylist() for path in (folder / "data" / "sft.parquet", kept))
+    rules = rules_text() + "\n"
+    assert sum(row["messages"][0]["content"].startswith(rules) for row in after) == 40
+    for row in after:
+        row["messages"][0]["content"] = row["messages"][0]["content"].removeprefix(rules)
+    assert after == before
+    rows = pq.read_table(never).to_pylist()
+    own = [without_critique(row["messages"][1]["content"]) for row in rows]
+    assert len(rows) == 52 and not any("(" in text for text in own)
+    with pytest.raises(ValueError, match="one of rules_kept, rules_never"):
+        write_rules(SMALL, 1, "rules_lost", folder / "data", never)
+    write_test(SMALL, 5, tmp_path / "test", with_rules=True)
+    documents = tasks.read_documents(tmp_path / "test", "test.jsonl", guided=False)
+    plain = tasks.read_documents(folder / "test", "test.jsonl", guided=False)
+    assert [doc["question"] for doc in documents] == [rules + doc["question"] for doc in plain[:5]]
+
+
+def test_common_sense_is_right_where_no_rule_goes_against_it() -> None:
+    rows = make_rows(300, 0, "untaught", lambda index, item: {"item": item}).rows
+    unlike = Counter()
+    for item in (row["item"] for row in rows):
+        chain = UNTAUGHT.teach(item.question, "full")
+        if why := UNTAUGHT.refusal(item, chain):
+            assert why == "wrong label"
+            unlike[item.decision.rule] += 1
+    assert {"R1", "R3", "R5", "R6"} >= {rule for rule, _ in unlike.most_common(4)}
+    assert not {"R2", "R8", "R9", "R10", "R11"} & set(unlike)
 
 
 def test_between_rounds_own_chains_come_with_what_they_say_nothing_of(folder: Path, tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ def test_the_committed_study_has_what_the_issue_asks_for() -> None:
         (("arms", "realm", "bank"), "none", r"arms\.realm\.bank is 'none'"),
         (("arms", "realm", "start"), "rl", r"arms\.realm\.start is 'rl'"),
         (("arms", "realm", "harvest"), True, r"arms\.realm\.harvest is True"),
+        (("arms", "realm", "test"), "hard", r"arms\.realm\.test is 'hard'"),
+        (("arms", "realm", "against"), "nobody", r"arms\.realm\.against is 'nobody'"),
         (("arms", "realm", "tier"), 4, "`seeds` says nothing"),
         (("analysis", "control"), "nobody", "not among the arms: nobody"),
         (("small", "arms"), ["nobody"], "not among the arms: nobody"),
@@ -58,8 +60,9 @@ def test_a_wrong_file_is_refused(tmp_path: Path, keys: tuple[str, ...], value: o
 def test_the_hash_follows_what_decides_a_result_and_nothing_else(tmp_path: Path) -> None:
     realm = STUDY.arms["realm"]
     before = STUDY.config_hash(realm)
-    assert STUDY.config_hash(dataclasses.replace(realm, says="other words", tier=3)) == before
+    assert STUDY.config_hash(dataclasses.replace(realm, says="other words", tier=3, against="sft")) == before
     assert STUDY.config_hash(dataclasses.replace(realm, overrides=("a=1",))) != before
+    assert STUDY.config_hash(dataclasses.replace(realm, test="rules")) != before
     assert len({STUDY.config_hash(arm) for arm in STUDY.arms.values()}) == len(STUDY.arms)
     for keys, value in ((("data", "n_sft"), 5), (("model", "layers"), 9), (("rl", "steps"), 44)):
         other = read_study(changed(tmp_path, *keys, value=value))

@@ -71,6 +71,16 @@ def test_differences_are_against_every_arm_and_regime_there_is() -> None:
     assert found["sft", "unguided"].mean == pytest.approx(0.2, abs=0.06)
 
 
+def test_an_arm_with_a_counterpart_of_its_own_is_compared_with_that_one_alone() -> None:
+    results = collect(STUDY, [*ROWS, *(row("rules_never", seed, 0.3) for seed in (0, 1, 2))])
+    assert "rules_never" not in {name for name, _ in differences(results)}
+    text = section(results)
+    assert (
+        "| rules_never minus sft | unguided | -" in text and "| realm minus" not in text.partition("Pairs")[2]
+    )
+    assert "Pairs" not in section(collect(STUDY, ROWS))
+
+
 def test_the_section_says_targets_and_what_is_missing() -> None:
     text = section(collect(STUDY, [*ROWS, replace(ROWS[0], config_hash="old")]))
     assert "commits 01234567, machine class 2 cores" in text

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.study import run as module
-from benchmarks.study.plan import STUDY_FILE, read_study
+from benchmarks.study.plan import FIRST, STUDY_FILE, read_study
 from benchmarks.study.rows import is_done, read_rows
 from benchmarks.study.stages import Chain, Layout, chains, first_round
 from realm_ext.stages import Stage
@@ -52,6 +52,21 @@ def test_every_arm_has_commands_of_its_own_bank_and_start(tmp_path: Path) -> Non
         assert arm.bank == "all" or f"train_{arm.bank}.parquet" in command
         assert plan.start_model(arm.start, 1) in command
         assert all(override in command for override in arm.overrides)
+
+
+def test_what_becomes_of_the_rules_has_an_sft_of_its_own_and_where_they_stay_a_test_of_its_own(
+    tmp_path: Path,
+) -> None:
+    plan = layout(tmp_path)
+    kept, gone, never = (STUDY.arms[name] for name in ("rules_kept", "rules_gone", "rules_never"))
+    for arm in (kept, gone, never):
+        assert names(chains(plan, arm, 0)) == ["test", "data", "base", "rows", "sft", "eval"]
+    commands = {s.name: s for c in chains(plan, kept, 1) for s in c.stages}
+    assert commands["test"].command[-1] == "rules"
+    assert commands["eval"].environment["STUDY_TEST"] == str(plan.test("rules")) != str(plan.test())
+    assert "rules_kept" in commands["rows"].command and "data.max_length=1024" in commands["sft"].command
+    assert chains(plan, gone, 1)[-2] == chains(plan, kept, 1)[-2]
+    assert chains(plan, gone, 1)[-1].stages[-1].environment["STUDY_TEST"] == str(plan.test())
 
 
 def test_an_arm_that_harvests_has_two_rounds_and_sft_on_its_own_chains_between(tmp_path: Path) -> None:
@@ -127,8 +142,8 @@ def faked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return lines(rows)
 
     def fake(plan: Layout, arm: Any, seed: int) -> list[Chain]:
-        test = write_stage("test", plan.test / "test.jsonl", lines([document(i) for i in range(6)]))
-        found = [Chain(plan.test, [test])]
+        test = write_stage("test", plan.test() / "test.jsonl", lines([document(i) for i in range(6)]))
+        found = [Chain(plan.test(), [test])]
         if arm.vote:
             return found
         folder = plan.arm(arm, seed)
@@ -195,7 +210,7 @@ def test_small_runs_its_two_arms_says_what_came_out_and_writes_no_result(
 def test_what_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     module.main(options(tmp_path, "--list"))
     shown = capsys.readouterr().out
-    assert "realm" in shown and "0, 1, 2, 3, 4" in shown and "needs" in shown
+    assert "realm" in shown and "0, 1, 2, 3, 4" in shown
     with pytest.raises(SystemExit, match="no arms nobody; there are vote, sft"):
         module.main(options(tmp_path, "--list", "--arms", "nobody"))
 
@@ -208,9 +223,10 @@ def test_seeds_may_be_others_than_the_studys() -> None:
     assert {arm.tier for arm, _ in module.chosen(STUDY, (2,), (), ())} == {2}
 
 
-def test_arms_that_need_something_are_skipped(faked: Path) -> None:
-    module.main(options(faked, "--arms", "rules_kept"))
+def test_arms_that_need_something_are_skipped(faked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module.main(options(faked, "--study", str(FIRST / "study.yaml"), "--arms", "rules_kept"))
     assert not (faked / "rows").exists()
+    assert "needs prompts" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_overview_counts_only_this_configuration(tmp_path: Path) -> None:

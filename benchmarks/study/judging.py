@@ -1,0 +1,157 @@
+"""What the verdicts of the study's arms rest on, and whether right verdicts mark sound reasoning.
+
+    python -m benchmarks.study.judging --runs runs/study
+
+Serves docs/study_plan.md: why MRPV's reward brings what it brings is asked of the responses themselves. Two tables, of
+the arms and seeds whose run folders are there:
+
+* of the guided test responses: how many verdicts are true, and how many say no more than whether the route's answer is the
+  response's own (`right` where they agree);
+* of the right guided rollouts that were harvested between two rounds: how often the chain is the expert's, step by step,
+  among all of them and among those whose verdicts were all right.
+"""
+
+import argparse
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.study.measure import read_samples, response_of
+from benchmarks.study.plan import STUDY_FILE, Arm, Study, read_study
+from benchmarks.study.stages import Layout
+from data_prep.filters import Refusal
+from data_prep.routes.bank import questions_of
+from data_prep.routes.harvest import harvest_one
+from data_prep.routes.responses import Guided, questions_by_text, read_responses, response_files
+from data_prep.search_relevance.datasets import teach
+from data_prep.search_relevance.expert import with_names
+from reward_fns.domains import get
+from reward_fns.response import parse_response
+
+DOMAIN = get("search_relevance")
+_NUMBER = re.compile(r"^\d+\. ")
+
+
+@dataclass
+class Verdicts:
+    """Verdicts read, those that are true, and those that compare answers and no more."""
+
+    n: int = 0
+    true: int = 0
+    follow: int = 0
+
+    def add(self, text: str, answers: Sequence[str], gold: str) -> None:
+        """Count the verdicts of a response on routes with these answers; one without a readable answer has none."""
+        response = parse_response(text, len(answers))
+        if response.answer is None:
+            return
+        for answer, verdict in zip(answers, response.verdicts, strict=True):
+            if verdict is None:
+                continue
+            self.n += 1
+            self.true += verdict.right == DOMAIN.equivalent(answer, gold)
+            self.follow += verdict.right == DOMAIN.equivalent(answer, response.answer)
+
+
+@dataclass
+class Chains:
+    """Right guided chains, and how many are sound; the same of those whose verdicts were all right."""
+
+    n: int = 0
+    sound: int = 0
+    judged: int = 0
+    judged_sound: int = 0
+
+    def add(self, guided: Guided) -> None:
+        """Count a guided rollout if harvest would take its chain."""
+        made = harvest_one(guided)
+        if isinstance(made, Refusal):
+            return
+        chain = parse_response(made[0]["messages"][-1]["content"], 0).think or ""
+        sound = is_sound(chain, guided.question.text)
+        verdicts = parse_response(guided.text, len(guided.shown)).verdicts
+        judged = all(
+            verdict is not None and verdict.right == DOMAIN.equivalent(route.answer, guided.question.gold)
+            for verdict, route in zip(verdicts, guided.shown, strict=True)
+        )
+        self.n += 1
+        self.sound += sound
+        self.judged += judged
+        self.judged_sound += sound and judged
+
+
+def is_sound(chain: str, question: str) -> bool:
+    """Whether a chain makes every check of the expert's full chain, finds the same, and concludes by the same rule."""
+    steps = tuple(_NUMBER.sub("", line.strip()) for line in chain.splitlines() if line.strip())
+    return steps == with_names(teach(question, "full")).steps
+
+
+def judged(layout: Layout, arm: Arm) -> Verdicts:
+    """Of the test responses of all seeds that are there."""
+    found = Verdicts()
+    for folder in _folders(layout, arm, "eval"):
+        for sample in read_samples(folder, "study_guided"):
+            doc: dict[str, Any] = sample["doc"]
+            found.add(response_of(sample), [route["answer"] for route in doc["routes"]], doc["gold"])
+    return found
+
+
+def harvested(layout: Layout, arm: Arm) -> Chains:
+    """Of the first round's rollouts of all seeds that are there."""
+    found = Chains()
+    bank = "train" if arm.bank == "all" else f"train_{arm.bank}"
+    for folder in _folders(layout, arm, "rollouts"):
+        questions = questions_by_text(questions_of(folder.parents[1] / "data" / f"{bank}.parquet"))
+        for file in response_files(folder):
+            for line in read_responses(file, questions):
+                if isinstance(line, Guided):
+                    found.add(line)
+    return found
+
+
+def _folders(layout: Layout, arm: Arm, name: str) -> Iterator[Path]:
+    """A folder of the arm for each seed that is measured."""
+    for seed in layout.study.seeds[1]:
+        folder = layout.arm(arm, seed)
+        if (folder / "eval").is_dir() and (folder / name).is_dir():
+            yield folder / name
+
+
+def tables(layout: Layout) -> list[Table]:
+    """Both tables, a line for each arm that is there."""
+    verdicts = Table("arm", "verdicts", "true", "compare answers", title="guided test responses")
+    chains = Table("arm", "chains", "sound", "verdicts all right", "of these sound", title="harvested chains")
+    for arm in layout.study.arms.values():
+        if (v := judged(layout, arm)).n:
+            verdicts.add_row(arm.name, f"{v.n:,}", *_shares((v.true, v.n), (v.follow, v.n)))
+        if arm.harvest == "guided" and (c := harvested(layout, arm)).n:
+            shares = _shares((c.sound, c.n), (c.judged, c.n), (c.judged_sound, c.judged))
+            chains.add_row(arm.name, f"{c.n:,}", *shares)
+    return [verdicts, chains]
+
+
+def _shares(*pairs: tuple[int, int]) -> Iterable[str]:
+    return (f"{part / whole:.1%}" if whole else "" for part, whole in pairs)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """See the module's text."""
+    parser = argparse.ArgumentParser(description="What the verdicts of the study's arms rest on.")
+    parser.add_argument("--study", type=Path, default=STUDY_FILE, help="the declarative file")
+    parser.add_argument("--runs", type=Path, default=Path("runs/study"), help="where the study ran")
+    options = parser.parse_args(arguments)
+    study: Study = read_study(options.study)
+    console = Console()
+    with console.status("reading"):
+        found = tables(Layout(options.study.absolute(), study, options.runs.absolute()))
+    for table in found:
+        console.print(table)
+
+
+if __name__ == "__main__":
+    main()
