@@ -127,7 +127,7 @@ def test_rules_kept_are_all_that_is_other_and_rules_never_seen_are_in_no_chain(
 
 def test_common_sense_is_right_where_no_rule_goes_against_it() -> None:
     rows = make_rows(300, 0, "untaught", lambda index, item: {"item": item}).rows
-    unlike = Counter()
+    unlike: Counter[str] = Counter()
     for item in (row["item"] for row in rows):
         chain = UNTAUGHT.teach(item.question, "full")
         if why := UNTAUGHT.refusal(item, chain):
