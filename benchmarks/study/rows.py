@@ -31,7 +31,7 @@ class Row:
         seconds: by stage.
         steps: RL steps done; 0 for an arm without RL.
         rollouts: in training.
-        tokens: in training, `prompt` and `response`.
+        tokens: in training, `prompt` and `response` of RL, and `sft` of the SFT between its rounds, if any.
         metrics: by regime: acc, macro_f1, format, long_tail, unseen, and for guided informedness, verdict,
             first_error_acc. Shares in [0, 1].
         arithmetic: accuracy on general arithmetic; None for an arm without a model.

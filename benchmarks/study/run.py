@@ -105,6 +105,8 @@ def make_row(layout: Layout, arm: Arm, seed: int, seconds: dict[str, float]) -> 
         a_step = layout.study.rl.questions * layout.study.rl.rollouts
         rounds = [first_round(folder), folder] if arm.harvest else [folder]
         curve, tokens, steps = measure.training([part / "tensorboard" for part in rounds], a_step)
+        if arm.harvest:
+            tokens["sft"] = measure.sft_tokens(folder / "logs" / "sft.log")
         fields |= {"curve": curve, "tokens": tokens, "steps": steps, "rollouts": steps * a_step}
     metrics, correct, n, arithmetic = measure.evaluation(folder / "eval")
     return Row(**fields, metrics=metrics, arithmetic=arithmetic, correct=correct, questions=n)

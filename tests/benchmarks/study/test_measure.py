@@ -32,6 +32,16 @@ def test_rounds_are_one_training(tmp_path: Path) -> None:
     assert (done, spent["prompt"], alone[0][0]) == (3, 3 * 84, 0)
 
 
+def test_tokens_of_sft_are_those_of_its_steps_each_counted_once(tmp_path: Path) -> None:
+    log = tmp_path / "sft.log"
+    line = "Epoch 1/100: 4it/s]step:{} - perf/x:0.8 - train/loss:0.03 - train/global_tokens:{} - train/total_tokens(B):1e-05\n"
+    log.write_text(
+        "step:9 of something else\n"
+        + "".join(line.format(*pair) for pair in ((1, 100), (2, 50), (1, 100), (2, 60)))
+    )
+    assert sft_tokens(log) == 160
+
+
 def test_a_tie_of_votes_is_broken_by_hash() -> None:
     def document(index: int, *answers: str) -> dict[str, Any]:
         return {"question": f"q{index}", "gold": "Exact", "routes": [{"answer": a} for a in answers]}
