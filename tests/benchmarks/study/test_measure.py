@@ -39,7 +39,7 @@ def test_tokens_of_sft_are_those_of_its_steps_each_counted_once(tmp_path: Path) 
         "step:9 of something else\n"
         + "".join(line.format(*pair) for pair in ((1, 100), (2, 50), (1, 100), (2, 60)))
     )
-    assert sft_tokens(log) == 160
+    assert measure.sft_tokens(log) == 160
 
 
 def test_a_tie_of_votes_is_broken_by_hash() -> None:
