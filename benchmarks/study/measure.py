@@ -20,6 +20,7 @@ from benchmarks.study.rows import REGIMES, pack
 from eval_tasks.prepared import with_right_share
 from eval_tasks.scoring import score
 from eval_tasks.statistics import informedness, macro_f1, mean_of_lists
+from realm_ext.report.rounds import join_rounds
 from realm_ext.report.scalars import Series, read_scalars
 from reward_fns.content import content_uid
 
@@ -99,25 +100,10 @@ def training(rounds: Sequence[Path], rollouts_a_step: int) -> tuple[list[list[fl
     Args:
         rounds: the TensorBoard folder of each; steps of a later round count on from the one before.
     """
-    curve: list[list[float]] = []
-    tokens: Counter[str] = Counter()
-    steps = 0
-    for tensorboard in rounds:
-        part, spent, done = _round(tensorboard, rollouts_a_step)
-        curve += [[step + steps, *values] for step, *values in part]
-        tokens.update(spent)
-        steps += done
-    return curve, dict(tokens), steps
-
-
-def _round(tensorboard: Path, rollouts_a_step: int) -> tuple[list[list[float]], dict[str, int], int]:
-    series, _ = read_scalars(tensorboard)
-    unguided, guided = (series.get(f"realm/val/{r}_acc", Series((), ())) for r in REGIMES)
-    by_step = dict(zip(guided.steps, guided.values, strict=True))
-    curve = [
-        [float(step), value, by_step.get(step, float("nan"))]
-        for step, value in zip(unguided.steps, unguided.values, strict=True)
-    ]
+    series, _ = join_rounds([read_scalars(tensorboard)[0] for tensorboard in rounds])
+    unguided, guided = (series.get(f"realm/val/{regime}_acc", Series((), ())) for regime in REGIMES)
+    values = guided.values if guided.steps == unguided.steps else [float("nan")] * len(unguided.steps)
+    curve = [list(point) for point in zip(map(float, unguided.steps), unguided.values, values, strict=True)]
     tokens = {name: round(sum(series[key].values) * rollouts_a_step) for name, key in LENGTHS.items()}
     return curve, tokens, len(series[LENGTHS["prompt"]].steps)
 
