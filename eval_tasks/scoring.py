@@ -48,7 +48,8 @@ def score(doc: Mapping[str, Any], response: str) -> dict[str, Any]:
     Domains with a closed set of labels add `macro_f1`, the pair (gold, answer read), and for each label
     `recall_<label>`, which is `acc`, None where gold is another one. Guided documents add `verdict` (as MRPV scores it,
     before the consistency rule), `consistent`, `informedness` (pairs: route right, judged right; a missing verdict
-    counts as the wrong one) and `first_error_acc` (a hit or miss for each wrong route).
+    counts as the wrong one), `first_error_acc` (a hit or miss for each wrong route) and `verdict_by_answer` (for each
+    verdict, whether it says the same as comparing the route's answer with the response's own).
 
     What is no plain mean stands there twice, under its name and with `_stderr`: see `eval_tasks.statistics`.
     """
@@ -71,10 +72,14 @@ def score(doc: Mapping[str, Any], response: str) -> dict[str, Any]:
         for label in labels:
             special[f"recall_{label.lower()}"] = parts["acc"] if doc["gold"] == label else None
     if routes:
-        verdicts = parse_response(response, len(routes)).verdicts
+        parsed = parse_response(response, len(routes))
+        verdicts = parsed.verdicts
+        domain = domain_of(doc["data_source"])
+        own, _ = read_answer(parsed, domain, routes)
         metrics |= {"verdict": parts["raw_verdict"], "consistent": parts["consistent"]}
         special["informedness"] = judgements(routes, verdicts)
         special["first_error_acc"] = first_error_hits(routes, verdicts)
+        special["verdict_by_answer"] = agreement(routes, verdicts, own, domain)
     for name, value in special.items():
         metrics |= {name: value, f"{name}_stderr": value}
     return metrics
@@ -158,6 +163,20 @@ def first_error_hits(routes: Sequence[Route], verdicts: Sequence[Verdict | None]
         verdict is not None and verdict.step == route.first_error
         for route, verdict in zip(routes, verdicts, strict=True)
         if not route.label and not route.disputed and route.first_error is not None
+    ]
+
+
+def agreement(
+    routes: Sequence[Route], verdicts: Sequence[Verdict | None], own: str | None, domain: Domain
+) -> list[bool]:
+    """For each verdict given: whether it is `right` just where the route's answer is the own one; none without an answer.
+
+    A mean near 1 says that judging came down to comparing answers, whatever the verdicts are worth.
+    """
+    return [
+        verdict.right == domain.equivalent(route.answer, own)
+        for route, verdict in zip(routes, verdicts, strict=True)
+        if verdict is not None and own is not None
     ]
 
 

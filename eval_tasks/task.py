@@ -30,6 +30,8 @@ _SPECIAL: dict[str, statistics.Aggregation] = {
     "informedness_stderr": statistics.informedness_stderr,
     "first_error_acc": statistics.mean_of_lists,
     "first_error_acc_stderr": statistics.mean_of_lists_stderr,
+    "verdict_by_answer": statistics.mean_of_lists,
+    "verdict_by_answer_stderr": statistics.mean_of_lists_stderr,
 }
 
 
@@ -87,5 +89,5 @@ def _aggregation(name: str) -> statistics.Aggregation:
     return mean
 
 
-def _is_higher_better(name: str) -> bool:
-    return MEANS.get(name, not name.endswith("_stderr"))
+def _is_higher_better(name: str) -> bool | None:
+    return None if name.startswith("verdict_by_answer") else MEANS.get(name, not name.endswith("_stderr"))

@@ -30,8 +30,10 @@ from data_prep.routes.harvest import harvest_one
 from data_prep.routes.responses import Guided, questions_by_text, read_responses, response_files
 from data_prep.search_relevance.datasets import teach
 from data_prep.search_relevance.expert import with_names
+from eval_tasks.scoring import agreement
 from reward_fns.domains import get
 from reward_fns.response import parse_response
+from reward_fns.routes import Route, routes_from
 
 DOMAIN = get("search_relevance")
 _NUMBER = re.compile(r"^\d+\. ")
@@ -45,17 +47,14 @@ class Verdicts:
     true: int = 0
     follow: int = 0
 
-    def add(self, text: str, answers: Sequence[str], gold: str) -> None:
-        """Count the verdicts of a response on routes with these answers; one without a readable answer has none."""
-        response = parse_response(text, len(answers))
-        if response.answer is None:
-            return
-        for answer, verdict in zip(answers, response.verdicts, strict=True):
-            if verdict is None:
-                continue
-            self.n += 1
-            self.true += verdict.right == DOMAIN.equivalent(answer, gold)
-            self.follow += verdict.right == DOMAIN.equivalent(answer, response.answer)
+    def add(self, text: str, routes: Sequence[Route], gold: str) -> None:
+        """Count the verdicts of a response on these routes; one without a readable answer has none."""
+        response = parse_response(text, len(routes))
+        if response.answer is not None:
+            follows = agreement(routes, response.verdicts, response.answer, DOMAIN)
+            self.n += len(follows)
+            self.true += sum(agreement(routes, response.verdicts, gold, DOMAIN))
+            self.follow += sum(follows)
 
 
 @dataclass
@@ -97,7 +96,7 @@ def judged(layout: Layout, arm: Arm) -> Verdicts:
     for folder in _folders(layout, arm, "eval"):
         for sample in read_samples(folder, "study_guided"):
             doc: dict[str, Any] = sample["doc"]
-            found.add(response_of(sample), [route["answer"] for route in doc["routes"]], doc["gold"])
+            found.add(response_of(sample), routes_from(doc["routes"]), doc["gold"])
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from eval_tasks.scoring import (
+    agreement,
     first_error_hits,
     is_truncated,
     judgements,
@@ -14,6 +15,7 @@ from eval_tasks.scoring import (
     score,
     score_samples,
 )
+from reward_fns.domains import get
 from reward_fns.response import Verdict
 from reward_fns.routes import Route
 from tests.reward_fns.test_cheats import CASES, GUIDED_CHEATS, UNGUIDED_CHEATS, Case, Cheat, respond, route
@@ -40,6 +42,15 @@ def test_missing_verdicts_count_as_wrong_and_disputed_routes_not_at_all() -> Non
 )
 def test_first_errors(verdict: Verdict, hit: bool) -> None:
     assert first_error_hits([RIGHT, WRONG, DISPUTED], [None, verdict, Verdict(False, 1)]) == [hit]
+
+
+def test_verdicts_that_compare_answers_agree_with_the_own_one_right_or_not() -> None:
+    eighteen, nine = (Route(("a",), answer, True, True, None, "s") for answer in ("18.0", "9"))
+    verdicts = [Verdict(True), Verdict(True)]
+    assert agreement([eighteen, nine], verdicts, "18", get("math")) == [True, False]
+    assert agreement([eighteen, nine], verdicts, "9", get("math")) == [False, True]
+    assert agreement([eighteen, nine], [None, Verdict(False, 0)], "18", get("math")) == [True]
+    assert agreement([eighteen, nine], verdicts, None, get("math")) == []
 
 
 @pytest.mark.parametrize(

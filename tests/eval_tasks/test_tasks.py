@@ -39,6 +39,7 @@ NAMES = [
 ALL = {"acc", "format", "malformed", "truncated", "timeout", "response_chars"}
 LABELLED = {"macro_f1", "recall_exact", "recall_substitute", "recall_complement", "recall_irrelevant"}
 JUDGED = {"verdict", "consistent"}
+PER_ROUTE = {"informedness", "first_error_acc", "verdict_by_answer"}
 SAMPLES = {"mean@k", "maj@k", "pass@2", "pass@4", "pass@k", "distinct@k"}
 
 
@@ -94,7 +95,7 @@ def test_metrics_are_the_documented_ones(task: Any) -> None:
     guided, labelled = task.task_name.endswith(GUIDED), "search_relevance" in task.task_name
     expected = ALL | with_errors({"acc_long_tail"})
     expected |= with_errors(LABELLED) if labelled else set()
-    expected |= JUDGED | with_errors({"informedness", "first_error_acc"}) if guided else set()
+    expected |= JUDGED | with_errors(PER_ROUTE) if guided else set()
     assert set(task.aggregation()) == set(task.higher_is_better()) == expected
     doc = task.eval_docs[0]
     assert set(task.process_results(doc, [perfect(doc)])) == expected
@@ -117,12 +118,7 @@ def test_metrics_of_samples(loaded: dict[str, Any]) -> None:
 
 def test_metrics_are_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "evaluate.md").read_text(encoding="utf-8")
-    named = (
-        ALL
-        | {"acc_long_tail", "macro_f1", "informedness", "first_error_acc"}
-        | JUDGED
-        | SAMPLES - {"pass@2", "pass@4"}
-    )
+    named = ALL | {"acc_long_tail", "macro_f1", *PER_ROUTE} | JUDGED | SAMPLES - {"pass@2", "pass@4"}
     assert {name for name in named if f"`{name}`" not in page} == set()
     assert {name for name in NAMES if name.removesuffix(GUIDED).removesuffix(SAMPLED) not in page} == set()
 
@@ -176,7 +172,7 @@ def test_gold_scores_one(task: Any) -> None:
     assert got["malformed"] == got["truncated"] == got["timeout"] == got["acc_long_tail_stderr"] == 0.0
     if task.task_name.endswith(GUIDED):
         assert got["verdict"] == pytest.approx(1.0, abs=0.02)
-        assert (got["consistent"], got["informedness"], got["first_error_acc"]) == (1.0, 1.0, 1.0)
+        assert {got[name] for name in ("consistent", *PER_ROUTE)} == {1.0}
 
 
 def test_shuffled_gold_scores_at_chance(task: Any) -> None:

@@ -19,7 +19,7 @@ from data_prep.search_relevance.expert import with_names
 from realm_ext.prompt import render_messages
 from reward_fns.domains.search_relevance.engine import LABELS
 from reward_fns.response import Verdict, render_response
-from reward_fns.routes import Route, routes_from
+from reward_fns.routes import Route, route_to_mapping, routes_from
 
 STUDY = read_study()
 REALM = STUDY.arms["realm"]
@@ -52,17 +52,16 @@ def guided(text: str) -> Guided:
 
 
 def test_a_verdict_is_true_or_follows_the_own_answer_or_both() -> None:
-    answers = [route.answer for route in ROUTES]
     found = Verdicts()
-    found.add(response(CHAIN, (True, False)), answers, GOLD)
+    found.add(response(CHAIN, (True, False)), ROUTES, GOLD)
     assert (found.n, found.true, found.follow) == (2, 2, 2)
-    found.add(response(CHAIN, (False, True), ROUTES[1].answer), answers, GOLD)  # wrong, and of one mind
+    found.add(response(CHAIN, (False, True), ROUTES[1].answer), ROUTES, GOLD)  # wrong, and of one mind
     assert (found.n, found.true, found.follow) == (4, 2, 4)
     found.add(
-        response(CHAIN, (True, False), ROUTES[1].answer), answers, GOLD
+        response(CHAIN, (True, False), ROUTES[1].answer), ROUTES, GOLD
     )  # judges well, answers otherwise
     assert (found.n, found.true, found.follow) == (6, 4, 4)
-    found.add("no answer", answers, GOLD)
+    found.add("no answer", ROUTES, GOLD)
     assert found.n == 6
 
 
@@ -95,7 +94,7 @@ def layout(tmp_path: Path) -> Layout:
     folder = made.arm(REALM, 0)
     sample = {
         "doc_id": 0,
-        "doc": {"gold": GOLD, "routes": [{"answer": route.answer} for route in ROUTES]},
+        "doc": {"gold": GOLD, "routes": [route_to_mapping(route) for route in ROUTES]},
         "filtered_resps": [response(CHAIN, (True, True))],
     }
     for path, line in (
