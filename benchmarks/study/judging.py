@@ -2,18 +2,21 @@
 
     python -m benchmarks.study.judging --runs runs/study
 
-Serves docs/study_plan.md: why MRPV's reward brings what it brings is asked of the responses themselves. Two tables, of
+Serves docs/study_plan.md: why MRPV's reward brings what it brings is asked of the responses themselves. Three tables, of
 the arms and seeds whose run folders are there:
 
 * of the guided test responses: how many verdicts are true, and how many say no more than whether the route's answer is the
   response's own (`right` where they agree);
+* of the groups of guided rollouts that RL compares: how often their outcomes differ, how often their verdicts or the
+  steps named are worth something different, and how often only these do, so that MRPV alone has something to say;
 * of the right guided rollouts that were harvested between two rounds: how often the chain is the expert's, step by step,
   among all of them and among those whose verdicts were all right.
 """
 
 import argparse
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ from rich.table import Table
 
 from benchmarks.study.measure import read_samples, response_of
 from benchmarks.study.plan import STUDY_FILE, Arm, Study, read_study
-from benchmarks.study.stages import Layout
+from benchmarks.study.stages import Layout, first_round
 from data_prep.filters import Refusal
 from data_prep.routes.bank import questions_of
 from data_prep.routes.harvest import harvest_one
@@ -31,6 +34,7 @@ from data_prep.routes.responses import Guided, questions_by_text, read_responses
 from data_prep.search_relevance.datasets import teach
 from data_prep.search_relevance.expert import with_names
 from eval_tasks.scoring import agreement
+from realm_ext import traces
 from reward_fns.domains import get
 from reward_fns.response import parse_response
 from reward_fns.routes import Route, routes_from
@@ -84,6 +88,27 @@ class Chains:
         self.judged_sound += sound and judged
 
 
+@dataclass
+class Groups:
+    """Guided groups of at least two, and in how many outcomes, judgements, or judgements alone differ."""
+
+    n: int = 0
+    outcome: int = 0
+    judgement: int = 0
+    judgement_alone: int = 0
+
+    def add(self, components: Sequence[Mapping[str, float]]) -> None:
+        """Count a group by the reward components of its rollouts."""
+        if len(components) < 2:
+            return
+        outcome = len({c["outcome"] for c in components}) > 1
+        judgement = len({(round(c["verdict"], 6), round(c["decisive"], 6)) for c in components}) > 1
+        self.n += 1
+        self.outcome += outcome
+        self.judgement += judgement
+        self.judgement_alone += judgement and not outcome
+
+
 def is_sound(chain: str, question: str) -> bool:
     """Whether a chain makes every check of the expert's full chain, finds the same, and concludes by the same rule."""
     steps = tuple(_NUMBER.sub("", line.strip()) for line in chain.splitlines() if line.strip())
@@ -97,6 +122,20 @@ def judged(layout: Layout, arm: Arm) -> Verdicts:
         for sample in read_samples(folder, "study_guided"):
             doc: dict[str, Any] = sample["doc"]
             found.add(response_of(sample), routes_from(doc["routes"]), doc["gold"])
+    return found
+
+
+def compared(layout: Layout, arm: Arm) -> Groups:
+    """Of the guided rollouts of all rounds and seeds that are there."""
+    found = Groups()
+    for folder in _folders(layout, arm, "checkpoints"):
+        for part in (first_round(folder.parent) / "checkpoints", folder):
+            groups: dict[tuple[int, str], list[Mapping[str, float]]] = defaultdict(list)
+            for line in traces.read(part):
+                if line["regime"] == "guided":
+                    groups[line["step"], line["uid"]].append(line["components"])
+            for components in groups.values():
+                found.add(components)
     return found
 
 
@@ -122,16 +161,27 @@ def _folders(layout: Layout, arm: Arm, name: str) -> Iterator[Path]:
 
 
 def tables(layout: Layout) -> list[Table]:
-    """Both tables, a line for each arm that is there."""
+    """The three tables, a line for each arm that is there."""
     verdicts = Table("arm", "verdicts", "true", "compare answers", title="guided test responses")
+    groups = Table(
+        "arm",
+        "groups",
+        "outcomes differ",
+        "judgements differ",
+        "only judgements",
+        title="guided groups of RL",
+    )
     chains = Table("arm", "chains", "sound", "verdicts all right", "of these sound", title="harvested chains")
     for arm in layout.study.arms.values():
         if (v := judged(layout, arm)).n:
             verdicts.add_row(arm.name, f"{v.n:,}", *_shares((v.true, v.n), (v.follow, v.n)))
+        if (g := compared(layout, arm)).n:
+            shares = _shares((g.outcome, g.n), (g.judgement, g.n), (g.judgement_alone, g.n))
+            groups.add_row(arm.name, f"{g.n:,}", *shares)
         if arm.harvest == "guided" and (c := harvested(layout, arm)).n:
             shares = _shares((c.sound, c.n), (c.judged, c.n), (c.judged_sound, c.judged))
             chains.add_row(arm.name, f"{c.n:,}", *shares)
-    return [verdicts, chains]
+    return [verdicts, groups, chains]
 
 
 def _shares(*pairs: tuple[int, int]) -> Iterable[str]:

@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.study import judging as module
 from benchmarks.study.data import write_training
-from benchmarks.study.judging import Chains, Verdicts, harvested, is_sound, judged
+from benchmarks.study.judging import Chains, Groups, Verdicts, compared, harvested, is_sound, judged
 from benchmarks.study.plan import STUDY_FILE, read_study
-from benchmarks.study.stages import Layout
+from benchmarks.study.stages import Layout, first_round
 from data_prep.routes.bank import Question
 from data_prep.routes.responses import Guided
 from data_prep.search_relevance.datasets import rl_rows, teach
@@ -85,6 +85,18 @@ def test_right_chains_are_counted_by_soundness_and_verdicts() -> None:
     assert (found.n, found.sound, found.judged, found.judged_sound) == (3, 2, 2, 1)
 
 
+def test_groups_say_where_only_judging_tells_rollouts_apart() -> None:
+    found = Groups()
+    base = {"outcome": 1.0, "verdict": 0.5, "decisive": 0.0}
+    found.add([base, base])
+    found.add([base, base | {"verdict": -0.2}])
+    found.add([base, base | {"decisive": 1.0}])
+    found.add([base, base | {"outcome": 0.0}])
+    found.add([base, base | {"outcome": 0.0, "verdict": 0.0}])
+    found.add([base])
+    assert found == Groups(5, 2, 3, 2)
+
+
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     """Seed 0 of `realm`, measured: one sample of the test, one rollout."""
@@ -97,6 +109,19 @@ def layout(tmp_path: Path) -> Layout:
         "doc": {"gold": GOLD, "routes": [route_to_mapping(route) for route in ROUTES]},
         "filtered_resps": [response(CHAIN, (True, True))],
     }
+    for part in (first_round(folder), folder):
+        shard = part / "checkpoints" / "traces" / "step_00000001.jsonl"
+        shard.parent.mkdir(parents=True)
+        lines = (
+            {
+                "step": 1,
+                "uid": "q",
+                "regime": regime,
+                "components": {"outcome": 1.0, "verdict": v, "decisive": 0.0},
+            }
+            for regime, v in (("guided", 0.1), ("guided", 0.2), ("unguided", 0.0))
+        )
+        shard.write_text("".join(json.dumps(line) + "\n" for line in lines))
     for path, line in (
         (folder / "eval" / "samples_study_guided_2026.jsonl", sample),
         (
@@ -107,7 +132,7 @@ def layout(tmp_path: Path) -> Layout:
             },
         ),
     ):
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(line) + "\n")
     return made
 
@@ -118,6 +143,7 @@ def test_folders_are_read_and_told(
     found = judged(layout, REALM)
     assert (found.n, found.true, found.follow) == (2, 1, 1)
     assert harvested(layout, REALM) == Chains(1, 1, 1, 1)
+    assert compared(layout, REALM) == Groups(2, 0, 2, 2)
     assert judged(layout, STUDY.arms["grpo"]).n == 0
     monkeypatch.setattr(module, "read_study", lambda path: layout.study)
     module.main(["--runs", str(layout.runs)])
