@@ -78,10 +78,8 @@ class Chains:
         chain = parse_response(made[0]["messages"][-1]["content"], 0).think or ""
         sound = is_sound(chain, guided.question.text)
         verdicts = parse_response(guided.text, len(guided.shown)).verdicts
-        judged = all(
-            verdict is not None and verdict.right == DOMAIN.equivalent(route.answer, guided.question.gold)
-            for verdict, route in zip(verdicts, guided.shown, strict=True)
-        )
+        true = agreement(guided.shown, verdicts, guided.question.gold, DOMAIN)
+        judged = len(true) == len(guided.shown) and all(true)
         self.n += 1
         self.sound += sound
         self.judged += judged
