@@ -31,7 +31,7 @@ from data_prep.schema import RL_SCHEMA, SFT_SCHEMA, sft_row
 from data_prep.search_relevance.datasets import DistilOptions, distil, rules_text
 from data_prep.search_relevance.folder import Sizes, write_folder
 from data_prep.search_relevance.generator import Item, combination
-from data_prep.search_relevance.test_set import RESERVED_ROWS, held_out_rows
+from data_prep.search_relevance.test_set import held_out_rows, reserved_questions
 from realm_ext.prompt import render_messages
 from reward_fns.domains import get
 from reward_fns.domains.search_relevance.engine import decide
@@ -77,7 +77,7 @@ def write_rules(study: Study, seed: int, kind: str, folder: Path, out: Path) -> 
     options = DistilOptions(
         data.brief_share, data.contrast_share, float(is_kept), data.routes, detail=data.detail
     )
-    taken = {row["question"] for row in held_out_rows(RESERVED_ROWS)} | {
+    taken = reserved_questions() | {
         row["prompt"][-1]["content"]
         for name in ("val", "train")
         for row in pq.read_table(folder / f"{name}.parquet", columns=["prompt"]).to_pylist()

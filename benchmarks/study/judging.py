@@ -16,7 +16,7 @@ the arms and seeds whose run folders are there:
 import argparse
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from rich.table import Table
 
 from benchmarks.study.measure import read_samples, response_of
 from benchmarks.study.plan import STUDY_FILE, Arm, Study, read_study
-from benchmarks.study.stages import Layout, first_round
+from benchmarks.study.stages import Layout
 from data_prep.filters import Refusal
 from data_prep.routes.bank import questions_of
 from data_prep.routes.harvest import harvest_one
@@ -35,6 +35,7 @@ from data_prep.search_relevance.datasets import teach
 from data_prep.search_relevance.expert import with_names
 from eval_tasks.scoring import agreement
 from realm_ext import traces
+from realm_ext.report.rounds import round_folders
 from reward_fns.domains import get
 from reward_fns.response import parse_response
 from reward_fns.routes import Route, routes_from
@@ -116,8 +117,8 @@ def is_sound(chain: str, question: str) -> bool:
 def judged(layout: Layout, arm: Arm) -> Verdicts:
     """Of the test responses of all seeds that are there."""
     found = Verdicts()
-    for folder in _folders(layout, arm, "eval"):
-        for sample in read_samples(folder, "study_guided"):
+    for seed in _measured(layout, arm):
+        for sample in read_samples(layout.arm(arm, seed) / "eval", "study_guided"):
             doc: dict[str, Any] = sample["doc"]
             found.add(response_of(sample), routes_from(doc["routes"]), doc["gold"])
     return found
@@ -126,10 +127,10 @@ def judged(layout: Layout, arm: Arm) -> Verdicts:
 def compared(layout: Layout, arm: Arm) -> Groups:
     """Of the guided rollouts of all rounds and seeds that are there."""
     found = Groups()
-    for folder in _folders(layout, arm, "checkpoints"):
-        for part in (first_round(folder.parent) / "checkpoints", folder):
+    for seed in _measured(layout, arm):
+        for part in round_folders(layout.arm(arm, seed)):
             groups: dict[tuple[int, str], list[Mapping[str, float]]] = defaultdict(list)
-            for line in traces.read(part):
+            for line in traces.read(part / "checkpoints"):
                 if line["regime"] == "guided":
                     groups[line["step"], line["uid"]].append(line["components"])
             for components in groups.values():
@@ -140,22 +141,18 @@ def compared(layout: Layout, arm: Arm) -> Groups:
 def harvested(layout: Layout, arm: Arm) -> Chains:
     """Of the first round's rollouts of all seeds that are there."""
     found = Chains()
-    bank = "train" if arm.bank == "all" else f"train_{arm.bank}"
-    for folder in _folders(layout, arm, "rollouts"):
-        questions = questions_by_text(questions_of(folder.parents[1] / "data" / f"{bank}.parquet"))
-        for file in response_files(folder):
+    for seed in _measured(layout, arm):
+        questions = questions_by_text(questions_of(layout.bank(arm, seed)))
+        for file in response_files(layout.arm(arm, seed) / "rollouts"):
             for line in read_responses(file, questions):
                 if isinstance(line, Guided):
                     found.add(line)
     return found
 
 
-def _folders(layout: Layout, arm: Arm, name: str) -> Iterator[Path]:
-    """A folder of the arm for each seed that is measured."""
-    for seed in layout.study.seeds[1]:
-        folder = layout.arm(arm, seed)
-        if (folder / "eval").is_dir() and (folder / name).is_dir():
-            yield folder / name
+def _measured(layout: Layout, arm: Arm) -> list[int]:
+    """The seeds whose test is there, and so all that comes before it."""
+    return [seed for seed in layout.study.seeds[1] if (layout.arm(arm, seed) / "eval").is_dir()]
 
 
 def tables(layout: Layout) -> list[Table]:

@@ -25,6 +25,7 @@ BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
 COMMAND = "python -m benchmarks.study.report --write"
 SLICES = ("macro_f1", "long_tail", "unseen", "format")
 VERDICTS = ("informedness", "verdict", "first_error_acc")
+Differences = dict[tuple[str, str], Estimate]
 
 
 @dataclass(frozen=True)
@@ -90,15 +91,16 @@ def section(results: Results, rows: str = "benchmarks/study/rows", command: str 
     """The Markdown of a plan; `rows`: where its rows are kept, `command`: what made it."""
     if not results.rows:
         return f"No rows yet: `make study` makes them, `{COMMAND}` writes this section.\n"
+    found = differences(results)
     parts = [
         f"Made by `{command}` from the rows in `{rows}`; rows of {_origins(results)}.",
         _accuracy_table(results),
-        _difference_table(results),
+        _difference_table(results, found),
         _pair_table(results),
         _slice_table(results),
         _rounds_table(results),
         _cost_table(results),
-        _targets(results),
+        _targets(results, found),
     ]
     if results.left_out:
         parts.append(f"Rows of an older configuration, left out: {results.left_out}.")
@@ -116,11 +118,10 @@ def _accuracy_table(results: Results) -> str:
     return "Accuracy on the test questions, mean over seeds with 95% interval:\n\n" + "\n".join(lines)
 
 
-def _difference_table(results: Results) -> str:
-    analysis, found = results.study.analysis, differences(results)
+def _difference_table(results: Results, found: Differences) -> str:
     if not found:
         return ""
-    best = comparator(results)
+    analysis, best = results.study.analysis, comparator(results)
     family = {f"{arm} {regime}": e.p_value for (arm, regime), e in found.items() if arm != best}
     adjusted = holm(family)
     lines = [
@@ -140,8 +141,7 @@ def _pair_table(results: Results) -> str:
     for name in results.rows:
         other = results.study.arms[name].against
         for regime in REGIMES if other else ():
-            after, before = results.scores(name, regime), results.scores(other, regime)
-            if e := paired(after, before, results.study.analysis.samples):
+            if e := _compare(results, name, other, regime):
                 lines.append(f"| {name} minus {other} | {regime} | {_difference(e)} |")
     head = ["| pair | regime | points | 95% interval | by seed | p |", "|---|---|---|---|---|---|"]
     return "Pairs, each a question of its own:\n\n" + "\n".join(head + lines) if lines else ""
@@ -154,17 +154,22 @@ def _difference(e: Estimate) -> str:
     return f"{_points(e.mean)} | {interval} | {by_seed} | {e.p_value:.4f}"
 
 
-def differences(results: Results) -> dict[tuple[str, str], Estimate]:
+def differences(results: Results) -> Differences:
     """By (arm, regime): the claimed arm minus that arm, of the arms that are compared with it."""
     analysis = results.study.analysis
     found = {}
     for name in results.rows:
         is_compared = name != analysis.arm and not results.study.arms[name].against
         for regime in REGIMES if is_compared else ():
-            after, before = results.scores(analysis.arm, regime), results.scores(name, regime)
-            if e := paired(after, before, analysis.samples):
+            if e := _compare(results, analysis.arm, name, regime):
                 found[name, regime] = e
     return found
+
+
+def _compare(results: Results, arm: str, other: str, regime: str) -> Estimate | None:
+    """The arm minus the other one, over the seeds that both have; None without any."""
+    after, before = results.scores(arm, regime), results.scores(other, regime)
+    return paired(after, before, results.study.analysis.samples)
 
 
 def _slice_table(results: Results) -> str:
@@ -216,8 +221,8 @@ def _cost_table(results: Results) -> str:
     return "Cost of training:\n\n" + "\n".join(lines) if len(lines) > 2 else ""
 
 
-def _targets(results: Results) -> str:
-    analysis, found, best = results.study.analysis, differences(results), comparator(results)
+def _targets(results: Results, found: Differences) -> str:
+    analysis, best = results.study.analysis, comparator(results)
     lines = [
         _verdict(f"{regime}, over {best}", e.mean * 100, points, e.interval.low > 0)
         for regime, points in analysis.targets.items()

@@ -24,8 +24,9 @@ from benchmarks.study import measure
 from benchmarks.study.plan import STUDY_FILE, Arm, Study, read_study
 from benchmarks.study.report import collect, section
 from benchmarks.study.rows import ROWS, Row, is_done, pack, read_rows, write_row
-from benchmarks.study.stages import Layout, chains, first_round
+from benchmarks.study.stages import Layout, chains
 from benchmarks.study.tasks import read_documents
+from realm_ext.report.rounds import round_folders
 from realm_ext.stages import StageFailedError, run_stages
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -103,8 +104,8 @@ def make_row(layout: Layout, arm: Arm, seed: int, seconds: dict[str, float]) -> 
     fields["base"] = measure.weights(layout.base / "model")
     if arm.train:
         a_step = layout.study.rl.questions * layout.study.rl.rollouts
-        rounds = [first_round(folder), folder] if arm.harvest else [folder]
-        curve, tokens, steps = measure.training([part / "tensorboard" for part in rounds], a_step)
+        rounds = [part / "tensorboard" for part in round_folders(folder)]
+        curve, tokens, steps = measure.training(rounds, a_step)
         if arm.harvest:
             tokens["sft"] = measure.sft_tokens(folder / "logs" / "sft.log")
         fields |= {"curve": curve, "tokens": tokens, "steps": steps, "rollouts": steps * a_step}

@@ -50,6 +50,11 @@ class Layout:
     def data(self, seed: int) -> Path:
         return self.seed(seed) / "data"
 
+    def bank(self, arm: Arm, seed: int) -> Path:
+        """The training file whose rows hold the arm's routes."""
+        name = "train" if arm.bank == "all" else f"train_{arm.bank}"
+        return self.data(seed) / f"{name}.parquet"
+
     def arm(self, arm: Arm, seed: int) -> Path:
         return self.seed(seed) / f"{arm.name}-{self.study.config_hash(arm)}"
 
@@ -162,12 +167,11 @@ def _round(
 ) -> list[Stage]:
     """RL for `steps` steps from `model`, its own fade included, and the merge."""
     rl = layout.study.rl
-    bank = "train" if arm.bank == "all" else f"train_{arm.bank}"
     return rl_stages(
         name,
         f"{arm.name}, seed {seed}: {arm.says}",
         model=model,
-        train_file=str(layout.data(seed) / f"{bank}.parquet"),
+        train_file=str(layout.bank(arm, seed)),
         val_file=str(layout.data(seed) / "val.parquet"),
         steps=steps,
         fade_steps=round(rl.fade_steps * steps / rl.steps),

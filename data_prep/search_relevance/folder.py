@@ -20,8 +20,8 @@ from data_prep.outputs import (
 )
 from data_prep.schema import REGIMES, RL_SCHEMA, SFT_SCHEMA
 from data_prep.search_relevance.base import base_rows
-from data_prep.search_relevance.datasets import Batch, DistilOptions, distil, make_rows, rl_rows
-from data_prep.search_relevance.test_set import RESERVED_ROWS, TEST_ROWS, TEST_SEED, TEST_SPLIT
+from data_prep.search_relevance.datasets import Batch, DistilOptions, distil, rl_rows
+from data_prep.search_relevance.test_set import RESERVED_ROWS, TEST_ROWS, TEST_SPLIT, reserved_questions
 from realm_ext.prompt import GUIDED, UNGUIDED, render_routes
 
 CARD = Card(
@@ -94,14 +94,7 @@ def write_folder(
         return batch
 
     start_folder(folder)
-    test = make_rows(
-        RESERVED_ROWS,
-        TEST_SEED,
-        TEST_SPLIT,
-        lambda index, item: {},
-        on_row=started(TEST_SPLIT, RESERVED_ROWS),
-    )
-    taken = set(test.questions)
+    taken = set(reserved_questions(started(TEST_SPLIT, RESERVED_ROWS)))
     val = [
         made(f"val {regime}", sizes.val, rl_rows, "val", routes, regime, options.detail) for regime in REGIMES
     ]

@@ -8,6 +8,7 @@ those of split "test" at `TEST_SEED`, each with a composed set of routes, shown 
 import json
 import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,11 @@ def held_out_rows(n: int = TEST_ROWS, seed: int = TEST_SEED, detail: str = "any"
         }
 
     return make_rows(n, seed, TEST_SPLIT, make).rows
+
+
+def reserved_questions(on_row: Callable[[], object] | None = None) -> frozenset[str]:
+    """The questions that are kept for tests, whatever the seed of the data."""
+    return make_rows(RESERVED_ROWS, TEST_SEED, TEST_SPLIT, lambda index, item: {}, on_row=on_row).questions
 
 
 def write_test_set(path: Path, n: int = TEST_ROWS, seed: int = TEST_SEED) -> None:
