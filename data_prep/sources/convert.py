@@ -34,7 +34,7 @@ from data_prep.schema import RL_SCHEMA
 from data_prep.sources.base import TRAINING_SPLITS, Source
 from data_prep.sources.hub import HUB_ID, find_set, read_set
 from data_prep.sources.passes import Pass, Rejects, rows_of
-from data_prep.sources.reading import SUFFIXES, Record, Unread, find_files, read_file
+from data_prep.sources.reading import SUFFIXES, Record, Unread, find_files, notes_of, read_file
 
 _VALIDATION = ("val", "valid", "validation", "dev")
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -80,7 +80,7 @@ def open_input(given: str, split: str) -> Input:
     """A local file or folder, else a data set of the Hub.
 
     Raises:
-        ValueError: there is neither; says what to give.
+        ValueError: there is neither, or a table's encoding is not known; says what to do.
     """
     path = Path(given)
     if not path.exists() and HUB_ID.fullmatch(given) and path.suffix not in SUFFIXES:
@@ -91,6 +91,7 @@ def open_input(given: str, split: str) -> Input:
     return Input(
         lambda: chain.from_iterable(read_file(file, name) for file, name in names.items()),
         {name: hash_file(file) for file, name in names.items()},
+        notes=notes_of(files),
     )
 
 
