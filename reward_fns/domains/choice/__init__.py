@@ -47,12 +47,11 @@ class ChoiceDomain(Domain):
         option = split_option(gold)
         return option is not None and bool(prediction) and _words(prediction) == _words(option[1])
 
-    def check_row(self, row: Mapping[str, Any]) -> list[str]:
+    def check_gold(self, gold: str, row: Mapping[str, Any]) -> list[str]:
         """As the base class; the gold answer holds a letter, and one that the question offers."""
-        problems = super().check_row(row)
+        problems = super().check_gold(gold, row)
         if problems:
             return problems
-        gold = str(row["reward_model"]["ground_truth"])
         letter = read_letter(gold)
         if letter is None:
             return [f"the gold answer {gold!r} names no option from A to J"]
