@@ -51,7 +51,8 @@ def compute_score(
         ground_truth: the gold answer, in a form that `ground_truth.golds` reads; of several any is right.
         extra_info: `routes` (route mappings), `shown` (0-based indexes into them in the order of numbering;
             absent or empty: unguided), `shown_steps` (how many first steps of each shown route the prompt had,
-            see `reward_fns.cut`; absent: all), `exposure`. Other keys are ignored.
+            see `reward_fns.cut`; absent: all), `exposure`, `thinking_opened` (true: the prompt ended inside `<think>`, see
+            `response.opens_thinking`). Other keys are ignored.
         w_outcome, w_verdict, w_decisive, w_format: weights; `mrpv.check_weights` says which are sound.
         right_share: share of right routes in the bank.
         guess_rates: see `mrpv.measured_guess_rates`; keys may be texts, as in a config.
@@ -76,7 +77,8 @@ def compute_score(
         _domains.load(path)
     domain = _domains.domain_of(data_source)
     shown, bad_row = _shown_routes(extra_info)
-    response = parse_response(solution_str, len(shown))
+    info = extra_info if isinstance(extra_info, Mapping) else {}
+    response = parse_response(solution_str, len(shown), opened=info.get("thinking_opened") == 1)
     blank = isinstance(ground_truth, str) and not ground_truth.strip()
     gold = () if blank else golds(ground_truth)
     with one_budget():

@@ -45,9 +45,9 @@ def _text(value: Any) -> str:
         raise ValueError(f"ground_truth is missing or empty; {EXPECTED}")
     if isinstance(value, float | Decimal) and not math.isfinite(value):
         raise ValueError(f"ground_truth is the number {value}; {EXPECTED}")
-    if not isinstance(value, str | int | float | Decimal):
+    text = str(value).strip() if isinstance(value, str | int | float | Decimal) else None
+    if text is None:
         raise ValueError(f"ground_truth holds {_short(value)}, {type(value).__name__}; {EXPECTED}")
-    text = str(value).strip()
     if not text:
         raise ValueError(f"ground_truth is blank; {EXPECTED}")
     return text

@@ -29,7 +29,7 @@ FORMS = [
     np.int64(8),
     [np.int64(8)],
     {"target": np.array(["8"], dtype=object)},
-    Decimal("8"),
+    Decimal(8),
 ]
 REFUSED = {
     "missing": None,
