@@ -17,7 +17,7 @@ from functools import lru_cache
 from reward_fns import exact
 from reward_fns.cleaning import clean
 from reward_fns.equations import without_names
-from reward_fns.exact import Arithmetic, TooHardError, Value
+from reward_fns.exact import Arithmetic, TooHardError, TooLargeError, Value
 from reward_fns.expressions import FUNCTIONS, GREEK, is_too_large, read_expression
 from reward_fns.match import Match
 from reward_fns.numbers import Number, read_number, without_unit
@@ -213,20 +213,25 @@ def _compare_formulas(prediction: str, gold: str, number: Number | None, gold_nu
         return Match.AMBIGUOUS  # `9 + 9` is 18 not worked out
     if unit and gold_unit and unit != gold_unit:
         return Match.AMBIGUOUS
-    return _compare_values(one, other)
+    verdict = _compare_values(one, other)
+    if verdict is Match.DIFFERENT and prediction.endswith("%") != gold.endswith("%"):
+        return Match.UNSURE  # `25\pi%` may be meant as `25\pi`
+    return verdict
 
 
 def _formula(text: str, number: Number | None) -> tuple[Value | None, str]:
     if number is not None:
-        return (None if number.percent else exact.number(number.value)), number.unit
-    body, unit = without_unit(text)
-    return read_expression(body), unit
+        return exact.number(number.value / 100 if number.percent else number.value), number.unit
+    body, unit = without_unit(text.removesuffix("%"))
+    return read_expression(f"({body})/100" if text.endswith("%") else body), unit
 
 
 def _compare_values(one: Value, other: Value) -> Match:
     try:
         if Arithmetic().equal(one, other):
             return Match.SAME
-    except TooHardError:
-        return Match.UNSURE
+    except TooHardError as error:
+        return Match.AMBIGUOUS if isinstance(error, TooLargeError) else Match.UNSURE
+    if one.is_huge() or other.is_huge():
+        return Match.AMBIGUOUS
     return Match.DIFFERENT if one.is_complete() and other.is_complete() else Match.UNSURE
