@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from reward_fns import exact
 from reward_fns.cleaning import clean
+from reward_fns.commas import separated
 from reward_fns.equations import without_names
 from reward_fns.exact import Arithmetic, TooHardError, TooLargeError, Value
 from reward_fns.expressions import FUNCTIONS, GREEK, is_too_large, read_expression
@@ -92,11 +93,16 @@ def _cheap(prediction: str, gold: str) -> tuple[Match, str]:
 
 @lru_cache(maxsize=16_384)
 def _cached(prediction: str, gold: str) -> tuple[Match, str]:
-    return compare(clean(prediction), clean(gold))
+    return compare(prepared(prediction), prepared(gold))
+
+
+def prepared(text: str) -> str:
+    """The text as `compare` takes it: cleaned, with the commas told apart."""
+    return separated(clean(text))
 
 
 def _symbolic(prediction: str, gold: str) -> tuple[Match, str]:
-    one, other = (reworded(clean(text)) for text in (prediction, gold))
+    one, other = (reworded(prepared(text)) for text in (prediction, gold))
     if one == other:
         return Match.SAME, "text"
     try:
@@ -106,7 +112,7 @@ def _symbolic(prediction: str, gold: str) -> tuple[Match, str]:
 
 
 def compare(prediction: str, gold: str, depth: int = 0) -> tuple[Match, str]:
-    """Compare two cleaned answers by the cheap tiers; also which tier decided."""
+    """Compare two `prepared` answers by the cheap tiers; also which tier decided."""
     if not prediction or not gold:
         return Match.DIFFERENT, "empty"
     if _bare(prediction) == _bare(gold):

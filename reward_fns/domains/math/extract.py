@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from reward_fns.answers import MAX_CHARS, Match, clean, compare, surely_same
+from reward_fns.answers import MAX_CHARS, Match, clean, compare, prepared, surely_same
 from reward_fns.domains.final_answer import A_LINE, ANSWER_LINE, HASHES
 from reward_fns.domains.final_answer import final_answer as find_final
 from reward_fns.numbers import read_number, render_number
@@ -57,4 +57,4 @@ def canonical(answer: str) -> str | None:
 
 
 def _contradicts(one: str, other: str) -> bool:
-    return compare(clean(one), clean(other))[0] is Match.DIFFERENT
+    return compare(prepared(one), prepared(other))[0] is Match.DIFFERENT
