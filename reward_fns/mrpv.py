@@ -232,7 +232,7 @@ def is_consistent(
         if verdict is None or route.disputed or route.cut:
             continue
         read = domain.extract(route.answer)
-        same = read is not None and domain.equivalent(prediction, read)
+        same = read is not None and domain.equivalent(prediction, route.answer)
         if same != verdict.right:
             return False
     return True
