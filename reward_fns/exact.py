@@ -319,7 +319,7 @@ def _huge_power(base: Value, exponent: int) -> Value:
     above, below = prime_factors(abs(factor.numerator)), prime_factors(factor.denominator)
     if above is None or below is None or exponent > MAX_EXPONENT:
         raise TooLargeError("power too large")
-    powers = {f"{HUGE}{prime}": times * exponent for prime, times in above.items()}
+    powers: dict[str, Rational] = {f"{HUGE}{prime}": times * exponent for prime, times in above.items()}
     powers |= {f"{HUGE}{prime}": -times * exponent for prime, times in below.items()}
     more, rest = _reduced(powers | {name: power * exponent for name, power in monomial})
     return Value({rest: more if factor > 0 or exponent % 2 == 0 else -more}, _ONE)

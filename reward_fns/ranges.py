@@ -248,11 +248,9 @@ def _end(text: str) -> End | None:
         return inf if text == "\\infty" else -inf
     value = read_expression(text)
     rational = None if value is None else value.rational()
-    return (
-        None
-        if rational is None or rational.denominator > MAX_END or abs(rational) > MAX_END
-        else Fraction(rational)
-    )
+    if rational is None or max(abs(rational.numerator), rational.denominator) > MAX_END:
+        return None
+    return Fraction(rational)
 
 
 def _merged(spans: Iterable[tuple[End, End, bool, bool]]) -> tuple[tuple[End, End, bool, bool], ...]:

@@ -31,7 +31,7 @@ FORMS = [
     {"target": np.array(["8"], dtype=object)},
     Decimal(8),
 ]
-REFUSED = {
+REFUSED: dict[str, Any] = {
     "missing": None,
     "empty list": [],
     "an empty list": {"target": []},
