@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-_GROUPS = re.compile(r"(?<![0-9.$€£¥₹])[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])")
+_GROUPS = re.compile(r"(?<![0-9.])[$€£¥₹]?[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])")
 _BRACKET = re.compile(r"(\\?[{}]|[()\[\]])")
 _ARGUMENT = re.compile(r"(?:\\[A-Za-z]+|[\]}^_]) ?\Z")
 """What stands before the braces of an argument, as in `\\frac{1,000}{3}`."""
@@ -36,7 +36,9 @@ def separated(text: str) -> str:
 
 
 def _apart(match: re.Match[str]) -> str:
-    return re.sub(",(?!0)", ", ", match[0]).replace(",0", "0") if match[0][0] != "0" else _single(match)
+    return (
+        re.sub(",(?!0)", ", ", match[0]).replace(",0", "0") if match[0][0] in "123456789" else _single(match)
+    )
 
 
 def _joined(match: re.Match[str]) -> str:

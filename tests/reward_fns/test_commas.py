@@ -121,6 +121,9 @@ def test_other_domains(domain: str, prediction: str, gold: str, same: bool) -> N
         ("1,234 and 5,678", "1234 and 5678"),
         ("\\frac{1,234}{5} + {1,234}", "\\frac{1,234}{5} + {1, 234}"),
         ("1,0000", "1,0000"),
+        ("$8,014,227", "$8,014,227"),
+        ("($8,014)", "($8,014)"),
+        ("(0,1,000)", "(0,1000)"),
     ],
 )
 def test_separated(text: str, written: str) -> None:
