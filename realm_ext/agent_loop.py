@@ -17,6 +17,7 @@ from realm_ext.config import read_config
 from realm_ext.exposure import GroupPlan, keep_routes
 from realm_ext.prompt import render_messages
 from realm_ext.schedule import build_schedule
+from reward_fns.response import opens_thinking
 from reward_fns.routes import Route, routes_from
 
 AGENT_NAME = "realm"
@@ -24,6 +25,9 @@ EXPOSURE_COLUMN = "realm_exposure"
 """Where the trainer writes a row's exposure when that is more than the schedule's (`realm.adaptive`)."""
 STEP_COLUMN = "realm_step"
 """Where the trainer writes the step a row is planned in, where that may not be the one it is handed out in."""
+
+PROMPT_END_TOKENS = 16
+"""More than `<think>` and blanks take, however they are split."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ class RealmAgentLoop(AgentLoopBase):
                 "shown_steps": list(prepared.plan.shown_steps) if guided else [],
                 "exposure": prepared.plan.exposure,
                 "guided": guided,
+                "thinking_opened": opens_thinking(self.tokenizer.decode(prompt_ids[-PROMPT_END_TOKENS:])),
                 "routes_dropped": prepared.routes_dropped,
                 "row_uid": prepared.row_uid,
                 "session_id": session_id,

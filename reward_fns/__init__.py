@@ -11,6 +11,7 @@ from typing import Any
 
 from reward_fns import domains as _domains
 from reward_fns.cut import cut_routes
+from reward_fns.ground_truth import golds
 from reward_fns.mrpv import Reason, Weights, score_response, verdict_confusion
 from reward_fns.response import parse_response
 from reward_fns.routes import Route, counts_from, indexes_from, route_at, route_count
@@ -42,15 +43,16 @@ def compute_score(
 
     Total in `solution_str`: any text is answered, in time linear in its length, plus at most
     `symbolic.BUDGET_SECONDS` in worker processes. A row whose routes cannot
-    be read is scored as unguided, with reason `BAD_ROW`.
+    be read is scored as unguided, with reason `BAD_ROW`; one whose gold answer is a blank text gets 0, with that reason.
 
     Args:
         data_source: `realm/<domain>`, `realm/<domain>/guided`, or a name in `domains.FOREIGN_SOURCES`.
         solution_str: the model's response.
-        ground_truth: the gold answer.
+        ground_truth: the gold answer, in a form that `ground_truth.golds` reads; of several any is right.
         extra_info: `routes` (route mappings), `shown` (0-based indexes into them in the order of numbering;
             absent or empty: unguided), `shown_steps` (how many first steps of each shown route the prompt had,
-            see `reward_fns.cut`; absent: all), `exposure`. Other keys are ignored.
+            see `reward_fns.cut`; absent: all), `exposure`, `thinking_opened` (true: the prompt ended inside `<think>`, see
+            `response.opens_thinking`). Other keys are ignored.
         w_outcome, w_verdict, w_decisive, w_format: weights; `mrpv.check_weights` says which are sound.
         right_share: share of right routes in the bank.
         guess_rates: see `mrpv.measured_guess_rates`; keys may be texts, as in a config.
@@ -68,15 +70,17 @@ def compute_score(
         compared within `symbolic.BUDGET_SECONDS`), `response_chars`, `pred` (the canonical answer, empty if none).
 
     Raises:
-        ValueError: `data_source` names no known domain, or one of `domains` is not one.
+        ValueError: `data_source` names no known domain, one of `domains` is not one, or `ground_truth` holds no answer.
         ImportError: a module in `domains` cannot be imported.
     """
     for path in (domains,) if isinstance(domains, str) else domains or ():
         _domains.load(path)
     domain = _domains.domain_of(data_source)
     shown, bad_row = _shown_routes(extra_info)
-    response = parse_response(solution_str, len(shown))
-    gold = "" if ground_truth is None else str(ground_truth)
+    info = extra_info if isinstance(extra_info, Mapping) else {}
+    response = parse_response(solution_str, len(shown), opened=info.get("thinking_opened") == 1)
+    blank = isinstance(ground_truth, str) and not ground_truth.strip()
+    gold = () if blank else golds(ground_truth)
     with one_budget():
         parts = score_response(
             response,
@@ -104,7 +108,7 @@ def compute_score(
         "n_shown": len(shown),
         "n_disputed": parts.disputed,
         **verdict_confusion(shown, response.verdicts),
-        "reason": int(Reason.BAD_ROW if bad_row else parts.reason),
+        "reason": int(Reason.BAD_ROW if bad_row or blank else parts.reason),
         "timeout": int(parts.reason is Reason.TIMEOUT),
         "response_chars": len(solution_str),
         "pred": _loggable(parts.prediction or ""),

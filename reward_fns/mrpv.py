@@ -109,7 +109,7 @@ class Components:
 def score_response(
     response: Response,
     shown: Sequence[Route],
-    gold: str,
+    gold: str | Sequence[str],
     domain: Domain,
     *,
     right_share: float = 0.5,
@@ -120,7 +120,7 @@ def score_response(
     Args:
         response: parsed with `n_shown=len(shown)`.
         shown: empty for an unguided prompt.
-        gold: the row's ground truth.
+        gold: the row's gold answer; of several any is right.
         domain: reads and compares answers.
         right_share: share of right routes among shown, undisputed ones (see `measured_right_share`).
         guess_rates: see `measured_guess_rates`; None: nothing is known, each step is as likely.
@@ -129,7 +129,8 @@ def score_response(
     if prediction is None:
         reason = unread or Reason.UNREADABLE_ANSWER
     else:
-        reason = _REASONS.get(domain.judge(prediction, gold), Reason.WRONG)
+        found = {domain.judge(prediction, one) for one in ((gold,) if isinstance(gold, str) else gold)}
+        reason = next((_REASONS[match] for match in _REASONS if match in found), Reason.WRONG)
     raw_verdict = verdict_credit(shown, response.verdicts, right_share)
     raw_decisive = decisive_credit(shown, response.verdicts, guess_rates)
     consistent = is_consistent(shown, response.verdicts, prediction, domain) if shown else None
@@ -231,7 +232,7 @@ def is_consistent(
         if verdict is None or route.disputed or route.cut:
             continue
         read = domain.extract(route.answer)
-        same = read is not None and domain.equivalent(prediction, read)
+        same = read is not None and domain.equivalent(prediction, route.answer)
         if same != verdict.right:
             return False
     return True

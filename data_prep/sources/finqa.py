@@ -2,8 +2,8 @@
 
 Serves design.md, section Domains (`numeric`). A record has `pre_text`, `table`, `post_text` and `qa` with `question` and
 `exe_ans`, what the annotated program gives. The gold answer is `exe_ans`, not the written `answer`, which is rounded
-unevenly and sometimes empty. The question asks for three digits that count: rounding to three is at most 1/200 off,
-which is the domain's tolerance.
+unevenly and sometimes empty. The question asks for three digits that count: the domain takes what the gold answer
+rounds to at three or more.
 """
 
 from collections.abc import Mapping, Sequence

@@ -40,6 +40,9 @@ class CharacterTokens:
         self.seen.append(text)
         return [ord(character) for character in text]
 
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(map(chr, ids))
+
 
 class Engine:
     """Answers every prompt with tokens 1, 2, 3 and remembers what it was asked."""
@@ -59,7 +62,7 @@ def make_loop(prompt_length: int = 10_000, exposure: float = 1.0, **options: Any
     loop.schedule = lambda step: exposure
     loop.prompt_length, loop.response_length = prompt_length, 2
     loop.engine_params = {"detokenize": False}
-    loop.continuous_token_builder = CharacterTokens()
+    loop.continuous_token_builder = loop.tokenizer = CharacterTokens()
     loop.server_manager = Engine()
     loop.rollout_config = SimpleNamespace(n=8)
     return loop
@@ -176,6 +179,15 @@ def test_a_rollout_says_what_it_saw_and_keeps_the_engines_fields() -> None:
     )
     assert params == {"temperature": 1.0}
     assert loop.server_manager.asked[0]["sampling_params"] == {"temperature": 1.0, "detokenize": False}
+
+
+@pytest.mark.parametrize(("end", "opened"), [("<|assistant|>\n<think>\n", True), ("<|assistant|>\n", False)])
+def test_a_rollout_says_whether_the_prompt_opened_its_thinking(end: str, opened: bool) -> None:
+    loop = make_loop()
+    given = row(index=7)
+    given["raw_prompt"].append({"role": "assistant", "content": end})
+    output = run(loop, lambda: loop.run({}, session_id=0, **given))
+    assert output.extra_fields["thinking_opened"] is opened
 
 
 def test_verls_own_way_in_makes_the_same_decisions() -> None:
