@@ -88,8 +88,11 @@ def test_they_fail_for_a_domain_that_takes_any_mention(
     labels = ("Urgent", "Not urgent", "Unknown")
     written = started(tmp_path, labels, monkeypatch)
     domain = domains.get("mine")
-    mentioned = lambda text: next((label for label in labels if label.casefold() in text.casefold()), None)  # noqa: E731
-    monkeypatch.setattr(type(domain), "extract", lambda self, text: mentioned(text))
+
+    def mentioned(self: object, text: str) -> str | None:
+        return next((label for label in labels if label.casefold() in text.casefold()), None)
+
+    monkeypatch.setattr(type(domain), "extract", mentioned)
     for label in ("Urgent", "Unknown"):
         with pytest.raises(AssertionError):
             written.test_cheats_earn_nothing(label)
