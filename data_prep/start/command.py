@@ -63,9 +63,6 @@ def start(
     try:
         if labels.is_dir():
             raise ValueError(f"{labels} is a folder; give one file, so that row numbers tell where a row is")
-        domain = _domain_name(name or labels.stem)
-        folder = out or Path(domain)
-        check_apart(folder, labels, rules)
         files = find_files(labels)
         notes = notes_of(files)
         records = [record for file in files for record in read_file(file, file.name)]
@@ -83,6 +80,9 @@ def start(
         book = read_rules(rules)
         found = read_labels(records, used, _merges(merge or ()), conflicts)
         split = split_examples(found.examples, seed, test_share, val_share, used.joined)
+        domain = _domain_name(name or labels.stem)
+        folder = out or Path(domain)
+        check_apart(folder, labels, rules)
         asked = ask or f"Which label fits: {_listed(found.names)}?"
         parameters: dict[str, Any] = {
             "map": columns,

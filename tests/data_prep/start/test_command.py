@@ -1,12 +1,16 @@
 """`realm start` as a user meets it: what it prints, what the folder holds, and what it refuses."""
 
+import csv
 import json
+import random
 import re
 import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -231,6 +235,170 @@ def test_a_query_groups_its_products_and_few_labels_are_named(tmp_path: Path) ->
     rows = pq.read_table(tmp_path / "out" / "data" / "train.parquet").to_pylist()
     assert rows[0]["prompt"][0]["content"].endswith("\n\nGood or Bad?")
     assert rows[0]["prompt"][0]["content"].startswith("query: query ")
+
+
+def write_table(path: Path, rows: list[dict[str, Any]], encoding: str = "utf-8") -> Path:
+    with path.open("w", newline="", encoding=encoding) as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+    return path
+
+
+def clauses(n: int = 120) -> list[dict[str, Any]]:
+    """Clauses with a comment that tells the label, a queue that does, and the contract that they come from."""
+    rng = random.Random(0)
+    letters = "abcdefghij"
+    return [
+        {
+            "contract": f"MSA_{i % 25}.docx",
+            "clause": " ".join("".join(rng.choices(letters, k=4)) for _ in range(30)),
+            "comment": f"clearly {i % 3}",
+            "queue": f"team {'ABC'[i % 3]}",
+            "label": ("Liability", "Payment", "Term")[i % 3],
+        }
+        for i in range(n)
+    ]
+
+
+def test_what_would_flatter_is_found_and_said(tmp_path: Path) -> None:
+    _, rules = write_case(tmp_path)
+    rows = clauses()
+    rows[5]["clause"] = ""
+    rows[6]["clause"] = "word " * 2600  # 13,000 characters: about 3,260 tokens
+    result = run(write_table(tmp_path / "desk.csv", rows), rules, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    for line in (
+        "columns    label=label,input=clause,group=contract   (not used: comment, queue)",
+        "comment left out: by its name it may tell the answer; --map input=... takes it in",
+        "queue left out: its value tells the label in 100% of the rows held out; --map input=... takes it in",
+        "1 left out: no text in clause",
+        "leakage    none: no group, no text and no near duplicate of one stands in two splits",
+        "length     1 of 119 texts are longer than about 3,072 tokens (recipes/rl.yaml)",
+    ):
+        assert line in result.stdout
+    assert "4,096" not in result.stdout
+    contracts = []
+    for side in ("train", "val", "test"):
+        asked = [
+            row["prompt"][0]["content"]
+            for row in pq.read_table(tmp_path / "out" / "data" / f"{side}.parquet").to_pylist()
+        ]
+        contracts.append(
+            {
+                rows_of["contract"]
+                for rows_of in rows
+                for text in asked
+                if rows_of["clause"] and rows_of["clause"].strip() in text
+            }
+        )
+    assert not contracts[0] & contracts[1] | contracts[0] & contracts[2] | contracts[1] & contracts[2]
+
+
+def test_what_stands_on_two_sides_all_the_same_is_counted(tmp_path: Path) -> None:
+    _, rules = write_case(tmp_path)
+    options = ("--map", "label=label,input=clause+comment,group=none")
+    labels = write_table(tmp_path / "desk.csv", clauses())
+    result = run(labels, rules, "--out", tmp_path / "out", *options)
+    assert result.exit_code == 0, result.output
+    assert "comment: by its name it may tell the answer  <- it is in the question" in result.stdout
+    assert re.search(
+        r"leakage    \d+ of \d+ val rows, \d+ of \d+ test rows have their contract in common with train  "
+        r"<- --map group=contract keeps them apart",
+        result.stdout,
+    )
+    assert "leakage    none" not in result.stdout
+    rng = random.Random(1)
+    text = " ".join("".join(rng.choices("abcdef", k=5)) for _ in range(60))
+    rows = [
+        {"clause": f"{text} {'pqrstuvw'[i % 8]} {'abcdefgh'[i // 8]}", "label": "Good" if i % 2 else "Bad"}
+        for i in range(64)
+    ]
+    result = run(write_table(tmp_path / "near.csv", rows), rules, "--out", tmp_path / "near")
+    assert result.exit_code == 0, result.output
+    assert re.search(
+        r"leakage    (\d+) of \1 val texts, (\d+) of \2 test texts have a near duplicate in train",
+        result.stdout,
+    )
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [
+        ("cp1252", "desk.csv is read as cp1252 (Windows), with words such as 'Numéro'"),
+        ("utf-16", "read as UTF-16"),
+    ],
+    ids=["E3", "E4"],
+)
+def test_an_encoding_is_found_and_said(tmp_path: Path, encoding: str, said: str) -> None:
+    _, rules = write_case(tmp_path)
+    rows = [
+        {"Numéro": i, "message": f"Où est l’ordre {i} ?", "label": ("Bien", "Réglé")[i % 2]}
+        for i in range(90)
+    ]
+    result = run(write_table(tmp_path / "desk.csv", rows, encoding), rules, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "encoding   " in result.stdout and said in result.stdout
+    assert "columns    label=label,input=message   (not used: Numéro)" in result.stdout
+    assert "rows       90 read, 90 different inputs kept" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(
+            b"question,gold,gold\nIs it?,yes,reviewer 2\n", "the header names gold more than once", id="E2"
+        ),
+        pytest.param(
+            "вопрос,метка\nгде мой заказ,да\n".encode("cp1251"), "neither UTF-8 nor UTF-16", id="E3"
+        ),
+        pytest.param(
+            b'text,label\n"a,yes\n' + b"b,no\n" * 9, "lines 2 to 11: a quoted cell takes in the 9", id="E7"
+        ),
+        pytest.param(b"Labels of 2024,\ntext,label\na,yes\n", "'Labels of 2024' is no header", id="title"),
+        pytest.param(b"PK\x03\x04", "is a spreadsheet or ZIP file, whatever its name says", id="xlsx"),
+    ],
+)
+def test_a_table_that_cannot_be_trusted_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    _, rules = write_case(tmp_path)
+    (tmp_path / "desk.csv").write_bytes(content)
+    result = run(tmp_path / "desk.csv", rules, "--out", tmp_path / "out")
+    assert result.exit_code == 1 and message in result.stderr and "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_missing_labels_are_no_class(tmp_path: Path, form: str) -> None:
+    """E5: 24 of 90 labels are NaN, the others numbers."""
+    _, rules = write_case(tmp_path)
+    labels = [float("nan") if i < 24 else float(i % 2) for i in range(90)]
+    path = tmp_path / f"desk.{form}"
+    if form == "jsonl":
+        lines = (json.dumps({"text": f"text {i}", "label": label}) for i, label in enumerate(labels))
+        path.write_text("\n".join(lines))
+    else:
+        pq.write_table(pa.table({"text": [f"text {i}" for i in range(90)], "label": labels}), path)
+    result = run(path, rules, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "24 left out: no label" in result.stdout and "label      nan" not in result.stdout
+    assert "label      0.0: 33, 50%" in result.stdout and "label      1.0: 33, 50%" in result.stdout
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_a_folder_that_holds_the_labels_is_refused(tmp_path: Path, force: tuple[str, ...]) -> None:
+    (tmp_path / "mine").mkdir()
+    labels, rules = write_case(tmp_path / "mine")
+    result = run(labels, rules, "--out", tmp_path / "mine", *force)
+    assert result.exit_code == 1 and "which is read: write to a folder of its own" in result.stderr
+    assert {path.name for path in (tmp_path / "mine").iterdir()} == {"support.csv", "rules.yaml"}
+
+
+def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    (tmp_path / ".out.realm-abcdefgh.part").mkdir()
+    (tmp_path / ".mine.part").mkdir()
+    assert run(*case, "--out", tmp_path / "out").exit_code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"support.csv", "rules.yaml", "out", ".mine.part"}
 
 
 def test_labels_as_python_source() -> None:

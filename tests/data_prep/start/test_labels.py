@@ -129,3 +129,47 @@ def test_free_text_is_no_label() -> None:
 def test_labels_that_look_alike_are_named() -> None:
     found = read([*[(str(i), "Billing") for i in range(5)], ("x", "Biling"), ("y", "Other")])
     assert found.alike() == [("Biling", "Billing")]
+
+
+@pytest.mark.parametrize(
+    "missing", [float("nan"), "nan", "NaN", "<NA>", "NaT", None, "", b"\xff", ["x"]], ids=repr
+)
+def test_a_missing_label_is_none(missing: Any) -> None:
+    """cases.md E5."""
+    found = read([("a", "x"), ("b", "y"), ("c", missing), ("d", missing)])
+    assert found.names == ("x", "y")
+    assert [(row, why) for row, why, _ in found.refused] == [(4, "no label"), (5, "no label")]
+
+
+@pytest.mark.parametrize("label", ["None", "N/A", "null", "NA", "Nan bread"])
+def test_a_word_for_nothing_may_be_a_label(label: str) -> None:
+    assert label in read([("a", label), ("b", "y")]).names
+
+
+def test_a_row_without_its_main_text_is_refused() -> None:
+    columns = Columns("label", ("contract", "clause"), main="clause")
+    records = [
+        Record("in", 2, {"contract": "MSA_1.docx", "clause": "text", "label": "x"}),
+        Record("in", 3, {"contract": "MSA_1.docx", "clause": " ", "label": "y"}),
+        Record("in", 4, {"contract": "", "clause": "other", "label": "y"}),
+    ]
+    found = read_labels(records, columns, {})
+    assert [example.row for example in found.examples] == [2, 4]
+    assert [(row, why) for row, why, _ in found.refused] == [(3, "no text in clause")]
+
+
+def test_times_that_cannot_be_read_name_the_way_out() -> None:
+    columns = Columns("label", ("text",), time="received")
+    records = [Record("in", row, {"text": "a", "label": "x", "received": "12/31/2025"}) for row in range(3)]
+    with pytest.raises(ValueError, match=r"no time under received: .* \(--map time=none\) \(3\)"):
+        read_labels(records, columns, {})
+
+
+def test_values_of_group_like_columns_come_along() -> None:
+    columns = Columns("label", ("text",), alike=("file", "ref"))
+    records = [
+        Record("in", 1, {"text": "a", "label": "x", "file": " A.docx", "ref": None}),
+        Record("in", 2, {"text": "b", "label": "y", "file": "a.DOCX ", "ref": 7}),
+    ]
+    one, other = read_labels(records, columns, {}).examples
+    assert one.alike == (("file", "a.docx"),) and other.alike == (("file", "a.docx"), ("ref", "7"))
