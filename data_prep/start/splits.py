@@ -57,10 +57,10 @@ def split_examples(
         ValueError: a split would be empty, or the times cannot be cut.
     """
     likeness = Likeness([example.text for example in examples])
-    units = [_unit(example) for example in examples]
+    units: Sequence[str] = [_unit(example) for example in examples]
     near: list[tuple[int, int]] = []
     if examples and examples[0].time is not None:
-        sides = _by_time(examples, units, seed, test_share, val_share)
+        sides: Sequence[str] = _by_time(examples, units, seed, test_share, val_share)
     else:
         near, alike = list(likeness.pairs()), list(_alike(examples)) if join else []
         shares = {"test": test_share, "val": val_share}

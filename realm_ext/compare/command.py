@@ -27,6 +27,7 @@ from realm_ext.compare.tables import (
     sentences,
 )
 from realm_ext.report.stats import ROUNDS
+from realm_ext.report_files import PNG, check_place
 from realm_ext.stages import write_json
 
 GAP = 2  # columns that the terminal table puts between two of its own
@@ -64,6 +65,10 @@ def compare(
     """
     options = Options(tuple(metric or ()), all_pairs, allow_partial, rounds, seed)
     try:
+        if markdown_file:
+            check_place(markdown_file, "# Comparison\n")
+        if json_file:
+            check_place(json_file, '"options": {')
         read = read_runs(runs)
         found = compare_runs(read.runs, options)
         found.notes[:0] = read.notes
@@ -79,6 +84,7 @@ def compare(
         if plots:
             plots.mkdir(parents=True, exist_ok=True)
             for name, png in draw_all(found, baselines).items():
+                check_place(plots / name, PNG)
                 (plots / name).write_bytes(png)
     except (ValueError, OSError) as error:
         typer.echo(f"realm compare: {error}", err=True)

@@ -29,6 +29,7 @@ from realm_ext.preview.planning import (
 )
 from realm_ext.preview.sampling import Question, Sample, compose_config, sample_questions
 from realm_ext.report.style import LIGHT
+from realm_ext.report_files import PNG, check_place
 from realm_ext.tokens import PromptTokens
 
 
@@ -59,6 +60,7 @@ def preview(
     """Print and plot what a config's schedule will show at each step, on its own data."""
     try:
         given = overrides or []
+        check_place(out, PNG)
         variants = [look_at(config, given, questions, "as given" if beside else "what will be shown")]
         for more in beside or []:
             variants.append(look_at(config, [*given, *shlex.split(more)], questions, more))

@@ -27,6 +27,7 @@ from realm_ext.report.summary import (
     title_of,
     trace_tables,
 )
+from realm_ext.report_files import PNG, check_place
 
 PAGE = "index.html"
 
@@ -40,7 +41,7 @@ def report(
         run = read_run(run_dir)
         summary = summarize(run)
         page = write_report(run, summary, out or run_dir / "report")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         typer.echo(f"realm report: {error}", err=True)
         raise typer.Exit(1) from None
     print_summary(run, summary, Console())
@@ -53,8 +54,12 @@ def write_report(run: Run, summary: Summary, folder: Path) -> Path:
     A PNG of an earlier report whose figure can no longer be drawn is removed.
 
     Raises:
+        ValueError: a file of these names is there that is no report's; nothing was written.
         OSError: the folder cannot be written.
     """
+    check_place(folder / PAGE, "<title>ReaLM report: ")
+    for plot in PLOTS:
+        check_place(folder / f"{plot.name}.png", PNG)
     folder.mkdir(parents=True, exist_ok=True)
     pictures = [Picture(plot, render(plot, run, LIGHT), render(plot, run, DARK)) for plot in PLOTS]
     for picture in pictures:

@@ -68,7 +68,7 @@ def test_what_is_missing_is_said_on_the_page_and_the_terminal(
     write_events(tmp_path / "run" / "rl" / "tensorboard", {"realm/exposure": [(1, 1.0), (2, 0.0)]})
     out_dir = tmp_path / "out"
     out_dir.mkdir()
-    (out_dir / "stages.png").write_bytes(b"of an earlier report")
+    (out_dir / "stages.png").write_bytes(b"\x89PNG of an earlier report")
     code, out, _ = run(str(tmp_path / "run"), "--out", str(out_dir))
     assert code == 0
     assert {path.name for path in out_dir.iterdir()} == {"index.html", "exposure.png"}
