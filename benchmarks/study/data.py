@@ -26,6 +26,7 @@ from benchmarks.study.banks import mismatched, positive_only, positives_as_sft
 from benchmarks.study.plan import RULES, Study, read_study
 from benchmarks.study.untaught import UNTAUGHT
 from data_prep.outputs import replacing, write_parquet
+from data_prep.routes.folders import refresh_hashes
 from data_prep.routes.responses import ROUTES_HEAD, response_files
 from data_prep.schema import RL_SCHEMA, SFT_SCHEMA, sft_row
 from data_prep.search_relevance.datasets import DistilOptions, distil, rules_text
@@ -62,6 +63,7 @@ def write_training(study: Study, seed: int, folder: Path) -> None:
         ("sft_positives", sft + positives_as_sft(train) + sums["sft"]),
     ):
         write_parquet(folder / f"{name}.parquet", rows, SFT_SCHEMA, config=name, split="train")
+    refresh_hashes(folder, "base.parquet and sft.parquet hold sums too.")
     (folder / "done").touch()
 
 

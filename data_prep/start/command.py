@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from data_prep.outputs import check_apart
-from data_prep.sources.reading import Record, find_files, notes_of, read_file
+from data_prep.sources.reading import Record, Unread, find_files, notes_of, read_file
 from data_prep.start.columns import Columns, find_columns
 from data_prep.start.folder import PROMPT_TOKENS, SFT_TOKENS, Plan, placing, tokens_of, write_all
 from data_prep.start.labels import DROP, MAJORITY, Conflict, Labels, read_labels
@@ -68,7 +68,9 @@ def start(
         records = [record for file in files for record in read_file(file, file.name)]
         values = [record.value for record in records if isinstance(record, Record)]
         if not values:
-            raise ValueError(f"{labels} holds no row that can be read")
+            reasons = Counter(record.reason for record in records if isinstance(record, Unread))
+            why = f": {', '.join(f'{reason} ({n})' for reason, n in reasons.items())}" if reasons else ""
+            raise ValueError(f"{labels} holds no row that can be read{why}")
         for note in notes:
             typer.echo(f"encoding   {note}")
         used = find_columns(values, columns)

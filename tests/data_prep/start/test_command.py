@@ -205,6 +205,8 @@ def test_bad_files_are_one_line(tmp_path: Path) -> None:
     assert "rules.yaml, line 1: a rule has exactly the fields" in run(labels, rules).stderr
     (tmp_path / "empty.csv").write_text("a,b\n")
     assert "holds no row that can be read" in run(tmp_path / "empty.csv", rules).stderr
+    (tmp_path / "latin.jsonl").write_bytes('{"a": "é"}\n'.encode("cp1252"))
+    assert "holds no row that can be read: not UTF-8 (1)" in run(tmp_path / "latin.jsonl", rules).stderr
     assert "does not exist" in run(tmp_path / "none.csv", rules).stderr
     assert "is a folder; give one file" in run(tmp_path, rules).stderr
 
