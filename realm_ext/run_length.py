@@ -20,16 +20,19 @@ def length_problems(config: DictConfig, n_rows: int | None) -> list[str]:
         return ["trainer.total_training_steps and trainer.total_epochs are both null: give one of them"]
     if not n_rows:
         return []
-    per_epoch = n_rows // int(config.data.train_batch_size)
+    batch = int(config.data.train_batch_size)
+    per_epoch = n_rows // batch
     if per_epoch == 0:
-        return [
-            f"data.train_files hold {n_rows} rows, fewer than data.train_batch_size={config.data.train_batch_size}: not one "
-            "step can be taken; give more rows, or a smaller batch (with actor_rollout_ref.actor.ppo_mini_batch_size)"
-        ]
+        problem = (
+            f"data.train_files hold {n_rows} rows, fewer than data.train_batch_size={batch}: not one step can be taken; "
+            "give more rows, or a smaller batch (with actor_rollout_ref.actor.ppo_mini_batch_size)"
+        )
+        return [problem]
     if steps is None or (epochs is not None and per_epoch * epochs >= steps):
         return []
-    return [
+    problem = (
         f"trainer.total_epochs={epochs} would end the run at step {per_epoch * (epochs or 0)} of "
         f"trainer.total_training_steps={steps} ({n_rows} rows are {per_epoch} steps an epoch): raise total_epochs to "
         f"{-(-steps // per_epoch)}, or set total_training_steps=null so that epochs decide"
-    ]
+    )
+    return [problem]
