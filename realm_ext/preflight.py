@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from realm_ext import adaptive_store, checkpoints
 from realm_ext.config import RealmConfig, read_config
 from realm_ext.loss import loss_problems
+from realm_ext.overlong import overlong_problems
 from realm_ext.preflight_data import DataReport, read_data, train_paths
 from realm_ext.run_length import length_problems, training_steps
 from realm_ext.schedule import build_schedule
@@ -65,6 +66,7 @@ def check(config: DictConfig) -> None:
     problems += length_problems(config, data.n_train_rows)
     share = realm.right_share if realm.right_share is not None else data.right_share
     problems += _reward_problems(config, realm, data, share)
+    problems += overlong_problems(config, realm.overlong, realm.weights, realm.max_routes, share)
     if problems:
         raise ConfigError(_listed(problems))
     for note in data.notes:
