@@ -32,6 +32,8 @@ ROUTES = [
 class CharacterTokens:
     """One token per character, and a record of what was tokenised."""
 
+    eos_token_id = 3
+
     def __init__(self) -> None:
         self.seen: list[str] = []
 
@@ -45,15 +47,17 @@ class CharacterTokens:
 
 
 class Engine:
-    """Answers every prompt with tokens 1, 2, 3 and remembers what it was asked."""
+    """Answers every prompt with tokens 1, 2, 3, or the first `most` of them, and remembers what it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
+        self.most = 3
 
     async def generate(self, **request: Any) -> TokenOutput:
         self.asked.append(request)
         fields = {"global_steps": 5, "min_global_steps": 5, "max_global_steps": 5}
-        return TokenOutput(token_ids=[1, 2, 3], log_probs=[-0.1, -0.2, -0.3], extra_fields=fields)
+        n = self.most
+        return TokenOutput(token_ids=[1, 2, 3][:n], log_probs=[-0.1, -0.2, -0.3][:n], extra_fields=fields)
 
 
 def make_loop(prompt_length: int = 10_000, exposure: float = 1.0, **options: Any) -> RealmAgentLoop:
@@ -61,6 +65,7 @@ def make_loop(prompt_length: int = 10_000, exposure: float = 1.0, **options: Any
     loop.realm = RealmConfig(schedule={"kind": "constant"}, **options)
     loop.schedule = lambda step: exposure
     loop.prompt_length, loop.response_length = prompt_length, 2
+    loop.context = prompt_length + 2
     loop.engine_params = {"detokenize": False}
     loop.continuous_token_builder = loop.tokenizer = CharacterTokens()
     loop.server_manager = Engine()
@@ -188,6 +193,31 @@ def test_a_rollout_says_whether_the_prompt_opened_its_thinking(end: str, opened:
     given["raw_prompt"].append({"role": "assistant", "content": end})
     output = run(loop, lambda: loop.run({}, session_id=0, **given))
     assert output.extra_fields["thinking_opened"] is opened
+
+
+@pytest.mark.parametrize(
+    ("budget", "context", "cut"),
+    [
+        (2, 100, True),  # the engine's [1, 2, 3], of which two fit
+        (3, 100, False),  # full, but the last token ends the response
+        (4, 100, False),
+        (4, len("2+3?") + 3, False),
+        (4, len("2+3?") + 2, True),  # the prompt leaves room for two
+    ],
+)
+def test_a_rollout_says_whether_it_was_cut(budget: int, context: int, cut: bool) -> None:
+    loop = make_loop()
+    loop.response_length, loop.context = budget, context
+    loop.server_manager.most = context - len("2+3?")
+    prepared = prepare(loop, row())
+    assert run(loop, lambda: loop.generate(prepared, 0, {})).extra_fields["cut"] is cut
+
+
+def test_an_empty_response_was_not_cut() -> None:
+    loop = make_loop()
+    loop.server_manager.most = 0
+    prepared = prepare(loop, row())
+    assert run(loop, lambda: loop.generate(prepared, 0, {})).extra_fields["cut"] is False
 
 
 def test_verls_own_way_in_makes_the_same_decisions() -> None:
