@@ -35,6 +35,7 @@ class RealmConfig:
         adaptive: how exposure follows each question, see `realm_ext.adaptive`.
         carry: how many right guided rollouts of a question, at most, train the unguided prompt, see `realm_ext.carry`.
         traces: whether the trainer writes a line for each rollout, see `realm_ext.traces`.
+        warn_after: steps in a row without anything to learn that bring a warning, see `realm_ext.stall`; 0: never.
     """
 
     schedule: Mapping[str, Any]
@@ -49,6 +50,7 @@ class RealmConfig:
     adaptive: AdaptiveConfig = field(default_factory=AdaptiveConfig)
     carry: int = 0
     traces: bool = True
+    warn_after: int = 3
 
     def plan(
         self, *, uid: str, step: int, exposure: float, n: int, routes: Sequence[Route], regime: str | None
@@ -112,7 +114,13 @@ def _problems(config: RealmConfig) -> list[str]:
     else:
         found += _message_of(build_schedule, config.schedule)
     found += _message_of(check_fade, config.fade)
-    for name, least in (("seed", None), ("unguided_floor", 0), ("max_routes", 1), ("carry", 0)):
+    for name, least in (
+        ("seed", None),
+        ("unguided_floor", 0),
+        ("max_routes", 1),
+        ("carry", 0),
+        ("warn_after", 0),
+    ):
         value = getattr(config, name)
         if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
             at_least = "" if least is None else f" of at least {least}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from realm_ext import adaptive_store, checkpoints
+from realm_ext import adaptive_store, checkpoints, cluster
 from realm_ext.config import RealmConfig, read_config
 from realm_ext.preflight_data import DataReport, read_data, train_paths
 from realm_ext.schedule import build_schedule
@@ -40,6 +40,7 @@ def check(config: DictConfig) -> None:
 
     Raises:
         ConfigError: naming each problem, with what was given, expected, and to be done.
+        ValueError: the Ray cluster to join cannot hold the run.
     """
     if OmegaConf.select(config, "realm") is None:
         return
@@ -66,6 +67,7 @@ def check(config: DictConfig) -> None:
     for note in data.notes:
         print(f"ReaLM: {note}", flush=True)
     _complete_reward(config, realm, data, share)
+    cluster.attach(config)
 
 
 def _listed(problems: list[str]) -> str:

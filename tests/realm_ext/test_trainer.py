@@ -1,4 +1,4 @@
-"""The trainer mode without a cluster: hooks into verl's trainer, checkpoints around its save and load."""
+"""The trainer mode without a cluster: hooks into verl's trainer."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +20,6 @@ from realm_ext import trainer as trainer_module
 from realm_ext.advantages import _STRATA
 from realm_ext.agent_loop import STEP_COLUMN
 from realm_ext.carry import Carried
-from realm_ext.checkpoints import MARKER, TRACKER, step_folder
 from realm_ext.config import read_config
 from realm_ext.report.scalars import read_scalars
 from realm_ext.trainer import RealmTrainerColocateAsync, RealmTrainerSync
@@ -61,42 +60,6 @@ def make_trainer(root: Path, realm: dict[str, Any] | None = None, **trainer: Any
     made._carried = Carried()
     made._data_fingerprint = ""
     return made
-
-
-@pytest.fixture
-def verl_saves(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """verl's own save, reduced to the files it leaves; the returned list records the limits it was given."""
-    limits: list[Any] = []
-
-    def save(self: Any) -> None:
-        root, step = Path(self.config.trainer.default_local_dir), self.global_steps
-        limits.append(self.config.trainer.max_actor_ckpt_to_keep)
-        (step_folder(root, step) / "actor").mkdir(parents=True, exist_ok=True)
-        (step_folder(root, step) / "actor" / "model.pt").write_bytes(b"x")
-        (step_folder(root, step) / "data.pt").write_bytes(b"x")
-        (root / TRACKER).write_text(str(step))
-
-    monkeypatch.setattr(PPOTrainerSync, "_save_checkpoint", save)
-    return limits
-
-
-@pytest.fixture
-def verl_loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """verl's own load, reduced to what it reads; the returned list records the tracker's content."""
-    read: list[str] = []
-
-    def load(self: Any) -> None:
-        tracker = Path(self.config.trainer.default_local_dir) / TRACKER
-        read.append(tracker.read_text() if tracker.exists() else "none")
-
-    monkeypatch.setattr(PPOTrainerSync, "_load_checkpoint", load)
-    return read
-
-
-def save_at(trainer: RealmTrainerSync, *steps: int) -> None:
-    for step in steps:
-        trainer.global_steps = step
-        trainer._save_checkpoint()
 
 
 def test_it_is_registered_and_reports_sync(tmp_path: Path) -> None:
@@ -141,74 +104,6 @@ def test_metrics_of_finished_steps_survive_a_kill(tmp_path: Path, monkeypatch: p
     assert series["realm/exposure"].steps == (1, 2, 3)
     made.logger = Tracking("p", "e", ["console"])
     made.on_step_begin()
-
-
-def test_saving_marks_and_prunes_after_verl_is_done(tmp_path: Path, verl_saves: list[Any]) -> None:
-    made = make_trainer(tmp_path, max_actor_ckpt_to_keep=2)
-    save_at(made, 2, 4, 6)
-    assert verl_saves == [None, None, None]
-    assert made.config.trainer.max_actor_ckpt_to_keep == 2
-    assert sorted(p.name for p in tmp_path.glob("global_step_*")) == ["global_step_4", "global_step_6"]
-    assert (step_folder(tmp_path, 6) / MARKER).is_file()
-
-
-def test_a_failing_save_leaves_no_marker_and_the_config_as_it_was(
-    tmp_path: Path, verl_saves: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = make_trainer(tmp_path, max_actor_ckpt_to_keep=1, remove_previous_ckpt_in_save=True)
-    save_at(made, 2)
-
-    def fail(self: Any) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(PPOTrainerSync, "_save_checkpoint", fail)
-    with pytest.raises(OSError, match="disk full"):
-        save_at(made, 4)
-    assert made.config.trainer.max_actor_ckpt_to_keep == 1
-    assert made.config.trainer.remove_previous_ckpt_in_save is True
-    assert (step_folder(tmp_path, 2) / MARKER).is_file()
-
-
-def test_resume_after_a_kill_during_the_tracker_write(
-    tmp_path: Path, verl_saves: list[Any], verl_loads: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = make_trainer(tmp_path)
-    save_at(made, 2, 4)
-    (step_folder(tmp_path, 4) / MARKER).unlink()
-    (tmp_path / TRACKER).write_text("")
-    made._load_checkpoint()
-    assert verl_loads == ["2"]
-    said = capsys.readouterr().out
-    assert said.count("\n") == 1
-    assert said.startswith("ReaLM: resuming from step 2")
-    assert not step_folder(tmp_path, 4).exists()
-
-
-def test_resume_in_order_says_nothing(
-    tmp_path: Path, verl_saves: list[Any], verl_loads: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = make_trainer(tmp_path)
-    made._load_checkpoint()
-    save_at(made, 2)
-    made._load_checkpoint()
-    assert verl_loads == ["none", "2"]
-    assert capsys.readouterr().out == ""
-
-
-def test_resume_with_another_schedule_says_so(
-    tmp_path: Path, verl_saves: list[Any], verl_loads: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = make_trainer(tmp_path)
-    save_at(made, 2)
-    made.config.realm.schedule.fade_steps = 99
-    made._load_checkpoint()
-    assert "these changed: realm;" in capsys.readouterr().out
-
-
-def test_other_resume_modes_are_verls_own(tmp_path: Path, verl_loads: list[str]) -> None:
-    (tmp_path / TRACKER).write_text("")
-    make_trainer(tmp_path, resume_mode="disable")._load_checkpoint()
-    assert verl_loads == [""]
 
 
 def test_advantages_know_the_regime_and_padding_stays_apart(
