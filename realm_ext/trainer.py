@@ -27,6 +27,7 @@ from realm_ext.config import read_config
 from realm_ext.diagnostics import diagnostic
 from realm_ext.resume import ResumingTrainer
 from realm_ext.rollout_metrics import Rollout, lost_metrics, step_metrics, validation_metrics
+from realm_ext.run_length import length_problems
 from realm_ext.schedule import build_schedule
 from realm_ext.stall import Watch, advice
 from reward_fns.routes import routes_from
@@ -64,6 +65,12 @@ class RealmTrainer(ResumingTrainer):
     @trainer_mode.setter
     def trainer_mode(self, value: str) -> None:
         """The base class assigns the configured name; it changes nothing."""
+
+    def _init_dataloader(self) -> None:
+        """The rows are known for certain here, whatever made them: a run that would end early is refused."""
+        super()._init_dataloader()
+        if problems := length_problems(self.config, len(self.train_dataset)):
+            raise ValueError(problems[0])
 
     def _build_replay_buffer(self) -> ReplayBuffer:
         buffer = super()._build_replay_buffer()

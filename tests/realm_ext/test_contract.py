@@ -27,6 +27,7 @@ CONTRACTS: list[Contract] = [
     (TRAINER, "register_trainer", ("name",), "trainer"),
     (TRAINER, "get_trainer_cls", ("name",), "plugin: finds realm_sync"),
     (TRAINER, "PPOTrainer._build_replay_buffer", ("self",), "trainer"),
+    (TRAINER, "PPOTrainer._init_dataloader", ("self",), "trainer"),
     (TRAINER, "PPOTrainer._compute_advantage", ("self", "batch", "metrics"), "trainer"),
     (TRAINER, "PPOTrainer._balance_batch", ("self", "batch", "metrics"), "trainer: carry"),
     (TRAINER, "PPOTrainer._step_once", ("self", "metrics"), "trainer: carry, its order"),
@@ -135,6 +136,8 @@ CONTRACTS: list[Contract] = [
         "patches",
     ),
     ("verl.utils.tensordict_utils", "index_select_tensor_dict", None, "patches"),
+    ("verl.workers.utils.losses", "ppo_loss", ("config", "model_output", "data"), "loss"),
+    ("verl.trainer.ppo.core_algos", "agg_loss", ("loss_scale_factor",), "loss"),
 ]
 
 
