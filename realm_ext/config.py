@@ -15,6 +15,7 @@ from realm_ext.schedule import build_schedule, is_number
 from reward_fns.routes import Route
 
 ADVANTAGES = ("separate", "pool")
+PREFLIGHTS = ("strict", "warn")
 WEIGHTS: Mapping[str, float] = {"outcome": 1.0, "verdict": 0.2, "decisive": 0.2, "format": 0.05}
 
 
@@ -36,6 +37,7 @@ class RealmConfig:
         carry: how many right guided rollouts of a question, at most, train the unguided prompt, see `realm_ext.carry`.
         traces: whether the trainer writes a line for each rollout, see `realm_ext.traces`.
         warn_after: steps in a row without anything to learn that bring a warning, see `realm_ext.stall`; 0: never.
+        preflight: "strict" or "warn": whether a problem found before Ray ends the run, see `realm_ext.preflight`.
     """
 
     schedule: Mapping[str, Any]
@@ -51,6 +53,7 @@ class RealmConfig:
     carry: int = 0
     traces: bool = True
     warn_after: int = 3
+    preflight: str = "strict"
 
     def plan(
         self, *, uid: str, step: int, exposure: float, n: int, routes: Sequence[Route], regime: str | None
@@ -134,8 +137,9 @@ def _problems(config: RealmConfig) -> list[str]:
         found.append(
             "adaptive.kind: per_question learns from unguided rollouts; set unguided_floor to 2 or more"
         )
-    if config.advantage not in ADVANTAGES:
-        found.append(f"advantage: {config.advantage!r} is unknown; use one of {', '.join(ADVANTAGES)}")
+    for name, known in (("advantage", ADVANTAGES), ("preflight", PREFLIGHTS)):
+        if getattr(config, name) not in known:
+            found.append(f"{name}: {getattr(config, name)!r} is unknown; use one of {', '.join(known)}")
     found += _weight_problems(config.weights)
     share = config.right_share
     if share is not None and (not is_number(share) or not 0.0 <= share <= 1.0):

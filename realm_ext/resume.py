@@ -18,7 +18,7 @@ from realm_ext.diagnostics import diagnostic
 from realm_ext.preflight_data import train_paths
 
 # Options of `realm:` that change nothing of what a rollout sees.
-_ONLY_TELL = ("traces", "warn_after")
+_ONLY_TELL = ("traces", "warn_after", "preflight")
 
 
 class ResumingTrainer(PPOTrainer):

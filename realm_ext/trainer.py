@@ -69,7 +69,8 @@ class RealmTrainer(ResumingTrainer):
     def _init_dataloader(self) -> None:
         """The rows are known for certain here, whatever made them: a run that would end early is refused."""
         super()._init_dataloader()
-        if problems := length_problems(self.config, len(self.train_dataset)):
+        problems = length_problems(self.config, len(self.train_dataset))
+        if problems and self.realm.preflight == "strict":
             raise ValueError(problems[0])
 
     def _build_replay_buffer(self) -> ReplayBuffer:
@@ -147,10 +148,6 @@ class RealmTrainer(ResumingTrainer):
 
     def _balance_batch(self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Before anything is computed of a scored batch: right guided rollouts of questions that are behind are carried."""
-        if self.realm.carry and self.processor is not None:
-            raise ValueError(
-                "realm.carry: a rollout of a model with images cannot be written anew; set it to 0"
-            )
         if self.realm.carry:
             config, weights = self.config.actor_rollout_ref.rollout, self.realm.weights
             self._carried = carry.carry(

@@ -212,7 +212,7 @@ def test_poll_interval_is_checked(config: DictConfig) -> None:
 def test_hub_ids_are_not_taken_for_folders(config: DictConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     from realm_ext import preflight_data
 
-    monkeypatch.setattr(preflight_data, "_check_lengths", lambda *_: None)
+    monkeypatch.setattr(preflight_data, "length_faults", lambda *_: ([], []))
     config.actor_rollout_ref.model.path = "Qwen/Qwen2.5-1.5B-Instruct"
     check(config)
 
