@@ -73,6 +73,8 @@ def read_size(config: DictConfig) -> ModelSize:
         trust_remote_code=bool(model.get("trust_remote_code", False)),
         local_files_only=True,
     )
+    if not found.architectures:
+        raise ValueError("it names no architectures, without which verl builds no model")
     override = OmegaConf.to_container(OmegaConf.create(model.get("override_config") or {}))
     update_model_config(found, override.get("model_config", override) if isinstance(override, dict) else {})
     with torch.device("meta"):

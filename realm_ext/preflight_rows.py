@@ -88,7 +88,8 @@ class RowCheck:
         faults: what is wrong, by row.
         notes: what may be wrong, by row.
         sources: the first row of each `data_source`.
-        has_realm_agent, has_routes: what the rows hold.
+        has_realm_agent: a row is the agent `realm`'s.
+        has_routes: a row of that agent has routes.
     """
 
     prompt_key: str
@@ -137,7 +138,7 @@ class RowCheck:
             first + np.flatnonzero(facts.n_routes.astype(bool) & ~facts.of_realm),
         )
         self.has_realm_agent |= bool(facts.of_realm.any())
-        self.has_routes |= bool(facts.n_routes.any())
+        self.has_routes |= bool(facts.n_routes[facts.of_realm].any())
         return facts
 
     def _fault(self, reason: str, where: Any, facts: BatchFacts) -> None:

@@ -20,6 +20,7 @@ def test_defaults() -> None:
     assert config.fade == ("presence", "routes")
     assert config.weights == {"outcome": 1.0, "verdict": 0.2, "decisive": 0.2, "format": 0.05}
     assert config.right_share is None
+    assert config.preflight == "strict"
 
 
 def test_weights_are_completed() -> None:
@@ -45,6 +46,7 @@ def test_weights_are_completed() -> None:
         ({"max_routes": 0}, "realm.max_routes: expected a whole number of at least 1"),
         ({"show_answers": "no"}, "realm.show_answers: expected true or false"),
         ({"advantage": "mixed"}, "realm.advantage: 'mixed' is unknown"),
+        ({"preflight": False}, "realm.preflight: False is unknown; use one of strict, warn"),
         ({"weights": {"length": 1}}, "realm.weights: unknown key length"),
         ({"weights": {"verdict": -1}}, "realm.weights.verdict: expected a number of at least 0"),
         ({"weights": 3}, "realm.weights: expected a mapping"),

@@ -96,6 +96,15 @@ CONTRACTS: list[Contract] = [
     # the plugin
     ("verl.utils.config", "validate_config", ("config", "use_reference_policy", "use_critic"), "plugin"),
     ("verl.trainer.main_ppo", "validate_config", ("config", "use_reference_policy", "use_critic"), "plugin"),
+    # the checks before Ray
+    (TRAINER, "TRAINER_REGISTRY", None, "preflight"),
+    ("verl.utils.model", "get_hf_auto_model_class", ("hf_config",), "preflight_model"),
+    (
+        "verl.utils.model",
+        "update_model_config",
+        ("module_config", "override_config_kwargs"),
+        "preflight_model",
+    ),
     # the CPU platform
     ("verl.plugin.platform", "PlatformRegistry.register", ("platform",), "cpu_platform"),
     ("verl.plugin.platform", "PlatformBase.is_platform_available", ("self", "use_smi_check"), "cpu_platform"),
