@@ -4,7 +4,7 @@ Arrow gives one value many types (text as string, large_string, string_view or d
 row as null). The checks of `realm_ext.preflight_rows` see plain ones.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def _info_fault(info: pa.DataType) -> str | None:
 
 
 def _wrong_fields(
-    kind: pa.DataType, fields: dict[str, Callable[[pa.DataType], bool]], needed: tuple[str, ...] = ()
+    kind: pa.DataType, fields: Mapping[str, Callable[[pa.DataType], bool]], needed: tuple[str, ...] = ()
 ) -> list[str]:
     """Fields of a struct that are not of the type they must have, or are needed and not there."""
     there = {name for name in fields if has_child(kind, name)}
@@ -163,10 +163,9 @@ def content_lengths(content: pa.Array) -> tuple[Any, Any, Any]:
     """
     if is_text(content.type):
         texts = text(content)
-        none = np.zeros(len(texts), bool)
-        return _characters(pc.utf8_trim_whitespace(texts)), _characters(texts), none
+        return _characters(pc.utf8_trim_whitespace(texts)), _characters(texts), np.zeros(len(texts), bool)
     parts, message = content.flatten(), parents(content)
-    has_media = np.zeros(len(content), bool)
+    has_media: Any = np.zeros(len(content), bool)
     if has_child(parts.type, "type"):
         kinds = text(child(parts, "type"))
         has_media[message[mask(pc.is_in(kinds, value_set=pa.array(MEDIA, kinds.type)))]] = True

@@ -202,11 +202,11 @@ def _read_rows(
     report.problems += [f"{path}: {text}" for text in check.faults.texts()]
     report.notes += [f"{path}: {text}" for text in check.notes.texts()]
     if check.reads_gold:
-        for source, row in sorted(check.sources.items()):
+        for source, number_of_row in sorted(check.sources.items()):
             try:
                 domains.domain_of(source)
             except ValueError as error:
-                report.problems.append(f"{path}: row {row}: {error}")
+                report.problems.append(f"{path}: row {number_of_row}: {error}")
     elif config.reward.custom_reward_function.path is None:
         unknown = sorted(source for source in check.sources if source.startswith("realm/"))
         if unknown:

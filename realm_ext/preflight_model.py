@@ -8,7 +8,7 @@ needed at least, so a run that is refused would be killed, and one that passes m
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,77 +124,100 @@ def bucket_problem(config: DictConfig, size: ModelSize) -> str | None:
 
 def memory_faults(config: DictConfig, size: ModelSize) -> tuple[list[str], list[str]]:
     """The problems and the notes of a run that needs more memory than there is, in all or at this moment."""
-    steps = list(_passes(config, size))
-    if not steps:
+    passes = list(_passes(config, size))
+    memory = machine_memory() if _on_cpu(config) else gpu_memory()
+    if not passes or memory is None:
         return [], []
-    n_local = config.trainer.get("n_gpus_per_node", 1)
+    total, free = memory
+    option, tokens, per_token = max(passes, key=lambda found: found[1] * found[2])
     fixed = _fixed_bytes(config, size)
-    name, tokens, one = max(steps, key=lambda step: step[2])
-    needed = fixed + one * (n_local if _on_cpu(config) else 1)
-    total, free = machine_memory() if _on_cpu(config) else (gpu_memory(),) * 2
-    if total is None or free is None or needed <= free:
+    needed = fixed + tokens * per_token
+    if needed <= free:
         return [], []
-    logits = tokens * size.vocabulary * (4 if _on_cpu(config) else 2)
-    per_token, rest = one / tokens * (n_local if _on_cpu(config) else 1), total - fixed
-    advice = (
-        f"at most about {int(rest / per_token)} would fit"
-        if rest > per_token
-        else "the model alone does not fit"
-    )
     told = (
-        f"{name}: {tokens} tokens at once, whose logits over {size.vocabulary} entries are {_gib(logits)}; with copies, "
-        f"gradients, activations, {size.parameters / 1e6:.0f}M weights and the rest the run needs about {_gib(needed)}, and "
+        f"{option}: {tokens} tokens at once, whose logits over {size.vocabulary} entries are "
+        f"{_gib(tokens * size.vocabulary * _width(config))}; with copies, gradients, activations, {size.parameters / 1e6:.0f}M "
+        f"weights and the rest the run needs about {_gib(needed)}, and "
     )
-    if needed > total:
-        return [f"{told}there are {_gib(total)}; {advice}"], []
-    return [], [f"{told}{_gib(free)} of {_gib(total)} are free now"]
+    if needed <= total:
+        return [], [f"{told}{_gib(free)} of {_gib(total)} are free now"]
+    most = int((total - fixed) / per_token)
+    advice = f"at most about {most} would fit" if most > 0 else "the model alone does not fit"
+    return [f"{told}there are {_gib(total)}; {advice}"], []
 
 
 def _passes(config: DictConfig, size: ModelSize) -> Iterator[tuple[str, int, float]]:
-    """What is computed of a micro-batch at once: the option that sets its tokens, these, and bytes for one worker."""
-    data, parts = config.data, config.actor_rollout_ref
-    actor, rollout = parts.get("actor") or {}, parts.rollout
-    world = config.trainer.get("nnodes", 1) * config.trainer.get("n_gpus_per_node", 1)
-    length = data.max_prompt_length + (data.get("max_response_length") or 0)
-    on_cpu = _on_cpu(config)
-    width = 4 if on_cpu else 2
+    """Each pass over a micro-batch: the option that sets its size, its tokens, and bytes a token on one machine or GPU."""
+    data, parts, algorithm = config.data, config.actor_rollout_ref, config.algorithm
+    on_cpu, width = _on_cpu(config), _width(config)
     logits = 0 if parts.model.get("use_fused_kernels") else size.vocabulary * width
-    kept = size.layers * (10 * size.hidden + 4 * size.intermediate) * width
+    layer = (10 * size.hidden + 4 * size.intermediate) * width
     if parts.model.get("enable_gradient_checkpointing", True):
-        kept = (size.layers * size.hidden + 10 * size.hidden + 4 * size.intermediate) * width
+        kept = size.layers * size.hidden * width + layer
+    else:
+        kept = size.layers * layer
     update = logits * (UPDATE_COPIES if on_cpu else GPU_COPIES) + kept
     forward = logits * (FORWARD_COPIES if on_cpu else 1)
-    bypass = OmegaConf.select(config, "algorithm.rollout_correction.bypass_mode")
-    ref = parts.get("ref") or {}
-    uses_ref = actor.get("use_kl_loss") or OmegaConf.select(config, "algorithm.use_kl_in_reward")
-    for name, section, prefix, bytes_each, questions in (
-        ("actor", actor, "ppo", update, actor.get("ppo_mini_batch_size")),
-        ("rollout", {} if bypass else rollout, "log_prob", forward, data.get("train_batch_size")),
-        ("ref", ref if uses_ref else {}, "log_prob", forward, data.get("train_batch_size")),
-    ):
-        dynamic = section.get("use_dynamic_bsz" if prefix == "ppo" else "log_prob_use_dynamic_bsz")
-        option = f"{prefix}_max_token_len_per_gpu" if dynamic else f"{prefix}_micro_batch_size_per_gpu"
-        value = section.get(option)
-        if value and questions:
-            tokens = value if dynamic else value * length
-            tokens = min(tokens, -(-questions * rollout.n // world) * length)
-            yield f"actor_rollout_ref.{name}.{option}={value}", tokens, float(tokens * bytes_each)
+    actor, ref = parts.get("actor") or {}, parts.get("ref") or {}
+    skips_old = OmegaConf.select(algorithm, "rollout_correction.bypass_mode")
+    uses_ref = actor.get("use_kl_loss") or algorithm.get("use_kl_in_reward")
+    questions = data.get("train_batch_size")
+    yield from _micro_batches(config, "actor", actor, "ppo", actor.get("ppo_mini_batch_size"), update)
+    if not skips_old:
+        yield from _micro_batches(config, "rollout", parts.rollout, "log_prob", questions, forward)
+    if uses_ref:
+        yield from _micro_batches(config, "ref", ref, "log_prob", questions, forward)
+
+
+def _micro_batches(
+    config: DictConfig,
+    name: str,
+    section: Mapping[str, Any],
+    prefix: str,
+    questions: int | None,
+    per_token: float,
+) -> Iterator[tuple[str, int, float]]:
+    """The largest micro-batch of `questions` that a section of the config allows, as `_passes` gives it; none if unset."""
+    dynamic = section.get("use_dynamic_bsz" if prefix == "ppo" else "log_prob_use_dynamic_bsz")
+    option = f"{prefix}_max_token_len_per_gpu" if dynamic else f"{prefix}_micro_batch_size_per_gpu"
+    value = section.get(option)
+    if not value or not questions:
+        return
+    world, n_local = _workers(config)
+    length = config.data.max_prompt_length + (config.data.get("max_response_length") or 0)
+    most = -(-questions * config.actor_rollout_ref.rollout.n // world) * length
+    tokens = min(value if dynamic else value * length, most)
+    yield (
+        f"actor_rollout_ref.{name}.{option}={value}",
+        tokens,
+        per_token * (n_local if _on_cpu(config) else 1),
+    )
 
 
 def _fixed_bytes(config: DictConfig, size: ModelSize) -> float:
-    """Weights, gradients and Adam's two moments in float32 on one machine (one GPU), and what a CPU holds beside them."""
-    trainer, parts = config.trainer, config.actor_rollout_ref
-    world = trainer.get("nnodes", 1) * trainer.get("n_gpus_per_node", 1)
+    """Weights, gradients and Adam's two moments in float32 on one machine or GPU, and what a CPU holds beside them."""
+    parts = config.actor_rollout_ref
+    world, n_local = _workers(config)
     trained = 0 if (parts.model.get("lora_rank") or 0) > 0 else 12
     state = size.parameters * (4 + trained) / world
     if not _on_cpu(config):
         offloads = OmegaConf.select(config, "actor_rollout_ref.actor.fsdp_config.optimizer_offload")
         return 0.0 if offloads else state
-    n_local = trainer.get("n_gpus_per_node", 1)
     engines = n_local / (parts.rollout.get("tensor_model_parallel_size") or 1)
     cache = OmegaConf.select(config, "ray_kwargs.ray_init.runtime_env.env_vars.VLLM_CPU_KVCACHE_SPACE") or 0
     bucket = (OmegaConf.select(config, BUCKET) or 0) << 20
     return state * n_local + engines * (size.parameters * 4 + float(cache) * 2**30 + bucket) + PROCESSES
+
+
+def _workers(config: DictConfig) -> tuple[int, int]:
+    """Training workers in all, and on one machine."""
+    n_local = config.trainer.get("n_gpus_per_node", 1)
+    return config.trainer.get("nnodes", 1) * n_local, n_local
+
+
+def _width(config: DictConfig) -> int:
+    """Bytes of a number in a forward pass."""
+    return 4 if _on_cpu(config) else 2
 
 
 def machine_memory() -> tuple[int, int]:
@@ -206,14 +229,17 @@ def machine_memory() -> tuple[int, int]:
     return total, min(memory.available, total)
 
 
-def gpu_memory() -> int | None:
-    """Bytes of the smallest NVIDIA GPU here; None: there is none. Not by torch, which would keep memory on it."""
+def gpu_memory() -> tuple[int, int] | None:
+    """Bytes of the smallest NVIDIA GPU here, twice, since the run gets it whole; None: there is none.
+
+    Not asked of torch, which would keep memory on it.
+    """
     if shutil.which("nvidia-smi") is None:
         return None
     command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     sizes = [int(line) << 20 for line in done.stdout.split() if line.isdigit()]
-    return min(sizes, default=None)
+    return (min(sizes), min(sizes)) if sizes else None
 
 
 def _on_cpu(config: DictConfig) -> bool:

@@ -73,7 +73,8 @@ class BatchFacts:
     def __init__(self, first: int, n_rows: int) -> None:
         self.first, self.n_rows = first, n_rows
         self.of_realm, self.is_rendered, self.has_media, self.is_bad = np.zeros((4, n_rows), bool)
-        self.n_routes, self.characters = np.zeros(n_rows, np.int64), np.zeros(n_rows)
+        self.n_routes: Any = np.zeros(n_rows, np.int64)
+        self.characters: Any = np.zeros(n_rows)
 
 
 @dataclass
@@ -207,7 +208,7 @@ class RowCheck:
         elif pa.types.is_floating(kind):
             self._fault("ground_truth is missing or no number", ~mask(pc.is_finite(gold)) & there, facts)
         else:
-            unread = np.zeros(facts.n_rows, bool)
+            unread: Any = np.zeros(facts.n_rows, bool)
             for i, value in enumerate(gold.to_pylist()):
                 try:
                     golds(value)
@@ -253,7 +254,7 @@ class RowCheck:
         for name in ("steps", "answer", "label"):
             fault(f"a route lacks {name}", there & mask(pc.is_null(parts[name], nan_is_null=True)))
         texts, route = parts["steps"].flatten(), parents(parts["steps"])
-        without = np.zeros(len(flat), bool)
+        without: Any = np.zeros(len(flat), bool)
         without[route[mask(pc.is_null(texts))]] = True
         fault("a route has a step that is null", without)
         for name in ("label", "sound"):
@@ -275,6 +276,6 @@ class RowCheck:
 
 def _rows_with(where: Any, row: Any, facts: BatchFacts) -> Any:
     """The rows in which a value is marked: `where` by value, `row` the number of each value's row."""
-    found = np.zeros(facts.n_rows, bool)
+    found: Any = np.zeros(facts.n_rows, bool)
     found[row[where]] = True
     return found

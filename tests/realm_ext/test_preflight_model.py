@@ -161,7 +161,7 @@ def test_a_gpu_must_hold_logits_and_states(on_cpu: DictConfig, monkeypatch: pyte
     size = read_size(on_cpu)
     monkeypatch.setattr(preflight_model, "gpu_memory", lambda: None)
     assert memory_faults(on_cpu, size) == ([], [])
-    monkeypatch.setattr(preflight_model, "gpu_memory", lambda: 80 << 30)
+    monkeypatch.setattr(preflight_model, "gpu_memory", lambda: (80 << 30, 80 << 30))
     # 131,072 x (2 x 49152 + 30 x 11904) x 2 bytes are 111 GiB
     assert "ppo_max_token_len_per_gpu=131072" in memory_faults(on_cpu, size)[0][0]
     on_cpu.actor_rollout_ref.model.enable_gradient_checkpointing = True
