@@ -145,11 +145,13 @@ def _model_problems(config: DictConfig) -> list[str]:
 
 def _size_faults(config: DictConfig, realm: RealmConfig) -> tuple[list[str], list[str]]:
     """The problems and the notes of what the model's own config tells; a note where it is not on this machine."""
+    path = config.actor_rollout_ref.model.get("hf_config_path") or config.actor_rollout_ref.model.path
+    if "://" in path:
+        return [], []
     try:
         size = read_size(config)
     except Exception as error:  # noqa: BLE001 (a model's code and files raise anything; verl may have more luck)
         reason = (str(error) or repr(error)).splitlines()[0]
-        path = config.actor_rollout_ref.model.get("hf_config_path") or config.actor_rollout_ref.model.path
         return [], [
             f"weight sync and memory are not checked: the config of {path} cannot be read here: {reason}"
         ]

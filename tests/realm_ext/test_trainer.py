@@ -185,9 +185,6 @@ def test_a_carried_rollout_is_compared_with_unguided_ones_and_stays_in_the_guide
         ([("u", "unguided"), ("u", "guided"), ("u", "unguided")], {0: (("u", "guided"), 1.25)}),
     ]
     assert [rollout.carried for rollout in made._rollouts_of_step] == [True, False, False]
-    made.processor = object()
-    with pytest.raises(ValueError, match="a model with images"):
-        made._balance_batch(batch, metrics)
 
 
 def test_validation_adds_both_regimes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
