@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from realm_ext.adaptive import AdaptiveConfig, read_adaptive
 from realm_ext.exposure import GroupPlan, check_fade, plan_group
+from realm_ext.overlong import Overlong, read_overlong
 from realm_ext.schedule import build_schedule, is_number
 from reward_fns.routes import Route
 
@@ -35,6 +36,7 @@ class RealmConfig:
         right_share: share of right routes in the bank; None: measured on the training files.
         adaptive: how exposure follows each question, see `realm_ext.adaptive`.
         carry: how many right guided rollouts of a question, at most, train the unguided prompt, see `realm_ext.carry`.
+        overlong: what happens to rollouts that run into the response budget, see `realm_ext.overlong`.
         traces: whether the trainer writes a line for each rollout, see `realm_ext.traces`.
         warn_after: steps in a row without anything to learn that bring a warning, see `realm_ext.stall`; 0: never.
         preflight: "strict" or "warn": whether a problem found before Ray ends the run, see `realm_ext.preflight`.
@@ -51,6 +53,7 @@ class RealmConfig:
     right_share: float | None = None
     adaptive: AdaptiveConfig = field(default_factory=AdaptiveConfig)
     carry: int = 0
+    overlong: Overlong = field(default_factory=Overlong)
     traces: bool = True
     warn_after: int = 3
     preflight: str = "strict"
@@ -103,6 +106,11 @@ def read_config(config: DictConfig | Mapping[str, Any]) -> RealmConfig:
     except (TypeError, ValueError) as error:
         problems = [f"realm.{error}"]
         options["adaptive"] = AdaptiveConfig()  # so that the other options are checked too
+    try:
+        options["overlong"] = read_overlong(options.get("overlong"))
+    except (TypeError, ValueError) as error:
+        problems.append(f"realm.{error}")
+        options["overlong"] = Overlong()
     result = RealmConfig(**options)
     problems += _problems(result)
     if problems:
@@ -136,6 +144,10 @@ def _problems(config: RealmConfig) -> list[str]:
     if config.adaptive.kind == "per_question" and config.unguided_floor == 0:
         found.append(
             "adaptive.kind: per_question learns from unguided rollouts; set unguided_floor to 2 or more"
+        )
+    if config.carry and config.overlong.kind != "none":
+        found.append(
+            f"carry: not supported beside overlong.kind={config.overlong.kind}; set one of them to 0 or none"
         )
     for name, known in (("advantage", ADVANTAGES), ("preflight", PREFLIGHTS)):
         if getattr(config, name) not in known:

@@ -14,9 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from realm_ext import adaptive_store, checkpoints, cluster
 from realm_ext.config import RealmConfig, read_config
 from realm_ext.loss import loss_problems
+from realm_ext.overlong import overlong_problems
 from realm_ext.preflight_data import REWARD, DataReport, read_data, train_paths
 from realm_ext.preflight_model import bucket_problem, memory_faults, path_problem, read_size
-from realm_ext.preflight_reward import complete_reward, reward_faults
+from realm_ext.preflight_reward import complete_reward, reward_faults, right_share
 from realm_ext.run_length import length_problems, training_steps
 from realm_ext.schedule import build_schedule
 
@@ -69,6 +70,8 @@ def check(config: DictConfig) -> None:
     problems += _group_problems(config, realm, data)
     problems += _fade_problems(config, realm, data)
     problems += length_problems(config, data.n_train_rows)
+    share = right_share(realm, data)
+    problems += overlong_problems(config, realm.overlong, realm.weights, realm.max_routes, share)
     problems += _resume_problems(config)
     if not no_model:
         faults, told = _size_faults(config, realm)

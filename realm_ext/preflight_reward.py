@@ -44,7 +44,7 @@ def reward_faults(config: DictConfig, realm: RealmConfig, data: DataReport) -> t
             problems.append(
                 f"reward_kwargs.{key}={given[key]} contradicts {name}={value}; set only the latter"
             )
-    share = _share(realm, data)
+    share = right_share(realm, data)
     try:
         check_weights(Weights(**realm.weights), 0.5 if share is None else share, realm.max_routes)
     except ValueError as error:
@@ -57,7 +57,7 @@ def complete_reward(config: DictConfig, realm: RealmConfig, data: DataReport) ->
     if config.reward.custom_reward_function.path != REWARD:
         return
     kwargs = {**_reward_kwargs(config), **_weight_kwargs(realm)}
-    if (share := _share(realm, data)) is not None:
+    if (share := right_share(realm, data)) is not None:
         kwargs["right_share"] = share
     if data.guess_rates:
         kwargs.setdefault("guess_rates", {str(n): list(rates) for n, rates in data.guess_rates.items()})
@@ -77,5 +77,6 @@ def _weight_kwargs(realm: RealmConfig) -> dict[str, float]:
     return {f"w_{name}": float(value) for name, value in realm.weights.items()}
 
 
-def _share(realm: RealmConfig, data: DataReport) -> float | None:
+def right_share(realm: RealmConfig, data: DataReport) -> float | None:
+    """The share of right routes that the config gives, or else the training files hold; None: neither."""
     return realm.right_share if realm.right_share is not None else data.right_share
