@@ -48,6 +48,7 @@ def test_weights_are_completed() -> None:
         ({"weights": {"length": 1}}, "realm.weights: unknown key length"),
         ({"weights": {"verdict": -1}}, "realm.weights.verdict: expected a number of at least 0"),
         ({"weights": 3}, "realm.weights: expected a mapping"),
+        ({"warn_after": -1}, "realm.warn_after: expected a whole number of at least 0"),
         ({"right_share": 2}, "realm.right_share: expected null or a number"),
     ],
 )
