@@ -187,7 +187,7 @@ def test_a_teacher_that_fails_on_one_rollout_loses_only_that(monkeypatch: pytest
 
     worker = make_worker()
     worker.config = OmegaConf.create({"actor_rollout_ref": {"rollout": {"n": 3, "val_kwargs": {"n": 1}}}})
-    monkeypatch.setattr(worker, "_loop", Loop())
+    monkeypatch.setattr(worker, "_realm_loop", Loop)
     monkeypatch.setattr(worker, "_compute_teacher_logprobs", teacher)
     monkeypatch.setattr(worker, "_store_group", store)
     assert asyncio.run(worker._run_group(ROW, {}, False, "train")) == 1

@@ -45,7 +45,12 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Clusters that were asked what they have."""
     found: list[str] = []
-    monkeypatch.setattr(cluster, "cluster_resources", lambda address: (found.append(address), ENOUGH)[1])
+
+    def cluster_resources(address: str) -> dict[str, float]:
+        found.append(address)
+        return ENOUGH
+
+    monkeypatch.setattr(cluster, "cluster_resources", cluster_resources)
     return found
 
 

@@ -230,7 +230,12 @@ def test_the_model_type_is_what_verl_made_of_the_config(
         made.config.actor_rollout_ref.model = {"path": "hdfs://nowhere", "trust_remote_code": True}
     given: list[Any] = []
     model = SimpleNamespace(hf_config=SimpleNamespace(model_type="of_remote_code"))
-    monkeypatch.setattr(trainer_module, "omega_conf_to_dataclass", lambda c: (given.append(c), model)[1])
+
+    def omega_conf_to_dataclass(config: Any) -> Any:
+        given.append(config)
+        return model
+
+    monkeypatch.setattr(trainer_module, "omega_conf_to_dataclass", omega_conf_to_dataclass)
     monkeypatch.setattr(
         trainer_module, "create_continuous_token_builder", lambda tokenizer, **options: options
     )
@@ -247,7 +252,12 @@ def test_steps_without_anything_to_learn_bring_one_warning_with_an_example(
     made.tokenizer = SimpleNamespace(decode=lambda ids: f"tokens {ids}")
     stored = {"responses": torch.nested.as_nested_tensor([torch.tensor([5, 6])], layout=torch.jagged)}
     asked: list[Any] = []
-    monkeypatch.setattr(trainer_module.tq, "kv_batch_get", lambda **given: (asked.append(given), stored)[1])
+
+    def kv_batch_get(**given: Any) -> Any:
+        asked.append(given)
+        return stored
+
+    monkeypatch.setattr(trainer_module.tq, "kv_batch_get", kv_batch_get)
     batch = SimpleNamespace(
         keys=["pad_0_0", "u_0_0"],
         tags=[{"response_len": 1, "is_padding": True}, {"response_len": 2}],
