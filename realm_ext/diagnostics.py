@@ -6,6 +6,8 @@ Not for what a run needs to be right: a checkpoint that cannot be written, or a 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# The end of a remote traceback says what happened.
+_LONGEST_REASON = 500
 _failed: set[str] = set()
 
 
@@ -17,7 +19,6 @@ def diagnostic(name: str) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 (whatever it is, training does not depend on it)
         if name not in _failed:
             _failed.add(name)
-            print(
-                f"ReaLM: {name} failed, and the run goes on without it; said once: {type(error).__name__}: {error}",
-                flush=True,
-            )
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            reason = reason if len(reason) <= _LONGEST_REASON else f"...{reason[-_LONGEST_REASON:]}"
+            print(f"ReaLM: {name} failed, and the run goes on without it; said once: {reason}", flush=True)

@@ -58,12 +58,12 @@ def last_line(error: BaseException, config: Any, command: list[str]) -> str:
 
 def _what_ended_it(error: BaseException) -> str:
     text = str(error)
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
     for name, pattern in _DEATHS.items():
         matched = [line for line in lines if re.search(pattern, line)]
         if matched:
             return f"{name} ({_short(matched[-1])})"
-    return _short(lines[-1] if len(lines) > 1 else f"{type(error).__name__}: {lines[0]}")
+    return _short(lines[-1] if len(lines) > 1 else f"{type(error).__name__}: {lines[0]}".removesuffix(": "))
 
 
 def _how_to_go_on(trainer: Any, command: str) -> str:

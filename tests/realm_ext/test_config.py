@@ -52,6 +52,7 @@ def test_weights_are_completed() -> None:
         ({"weights": 3}, "realm.weights: expected a mapping"),
         ({"overlong": {"kind": "shape"}}, "realm.overlong.kind: 'shape' is unknown"),
         ({"overlong": {"kind": "mask"}, "carry": 1}, "realm.carry: not supported beside overlong.kind=mask"),
+        ({"warn_after": -1}, "realm.warn_after: expected a whole number of at least 0"),
         ({"right_share": 2}, "realm.right_share: expected null or a number"),
     ],
 )
