@@ -119,9 +119,10 @@ def load() -> None:
     from realm_ext import accelerator, patches
 
     importlib.import_module("realm_ext.cpu_platform")
-    if accelerator.is_selected():
+    on_cpu = accelerator.is_selected()
+    if on_cpu:
         check_versions(VERSIONS_CPU)
-        patches.install()
+    patches.install(on_cpu)
 
 
 _loudly("the realm plugin", load)

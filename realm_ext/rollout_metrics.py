@@ -132,6 +132,21 @@ def step_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
     return metrics
 
 
+def lost_metrics(rollouts: Sequence[Rollout], n_groups: int, n: int) -> dict[str, float]:
+    """How many of a step's rollouts, and of its groups wholly, failed and are missing from the batch.
+
+    Args:
+        rollouts: those that are there, padding left out.
+        n_groups: questions of a step.
+        n: rollouts of each.
+    """
+    there = {(r.uid, r.session) for r in rollouts}
+    return {
+        "realm/lost/rollouts": float(max(0, n_groups * n - len(there))),
+        "realm/lost/groups": float(max(0, n_groups - len({uid for uid, _ in there}))),
+    }
+
+
 def confusion_metrics(guided: Sequence[Rollout]) -> dict[str, float]:
     """Of the right and of the wrong routes shown and judged, the share judged right and wrong."""
     counts = {name: _total([r.components.get(name, 0.0) for r in guided]) for name in CONFUSION}

@@ -204,6 +204,12 @@ def test_what_the_user_has_to_give_has_no_value(checkout: dict[str, Any], name: 
     assert not kept, f"{name} would silently use what verl's default names: {', '.join(kept)}"
 
 
+@pytest.mark.parametrize("name", RL_RECIPES)
+def test_a_failed_run_ends_with_how_to_go_on(name: str) -> None:
+    hydra = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["hydra"]
+    assert hydra["callbacks"] == {"realm": {"_target_": "realm_ext.last_line.LastLine"}}
+
+
 @pytest.mark.parametrize("recipe", RL_RECIPES, indirect=True)
 def test_realm_section_is_accepted(recipe: dict[str, Any]) -> None:
     realm = read_config(recipe)

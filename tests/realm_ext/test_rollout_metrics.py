@@ -2,7 +2,7 @@
 
 import pytest
 
-from realm_ext.rollout_metrics import Rollout, step_metrics, validation_metrics
+from realm_ext.rollout_metrics import Rollout, lost_metrics, step_metrics, validation_metrics
 
 TAG = {"response_len": 4}
 
@@ -46,9 +46,21 @@ def test_step_metrics() -> None:
     assert all(isinstance(value, float) for value in metrics.values())
 
 
+def test_lost_rollouts_and_groups_are_counted() -> None:
+    """Of three groups of two: one is whole, one lost a rollout, one is gone."""
+    there = [stored("a_0_0", True, 1.0), stored("a_1_0", True, 1.0), stored("b_1_0", False, 1.0)]
+    assert lost_metrics(there, 3, 2) == {"realm/lost/rollouts": 3.0, "realm/lost/groups": 1.0}
+    two_outputs = [stored("a_0_0", True, 1.0), stored("a_0_1", True, 1.0)]
+    assert lost_metrics(two_outputs, 1, 1) == {"realm/lost/rollouts": 0.0, "realm/lost/groups": 0.0}
+
+
 def test_names_do_not_change_how_verl_reduces_them() -> None:
     rollouts = [stored("a_0_0", True, 1.0), stored("a_1_0", False, 1.0)]
-    names = [*step_metrics(rollouts), *validation_metrics(["realm/math/guided"], [1.0], {})]
+    names = [
+        *step_metrics(rollouts),
+        *lost_metrics(rollouts, 1, 2),
+        *validation_metrics(["realm/math/guided"], [1.0], {}),
+    ]
     assert not [name for name in names for word in ("max", "min", "sum", "total") if word in name]
 
 
