@@ -59,7 +59,7 @@ def save(root: Path, step: int) -> Path:
         ),
         (
             RuntimeError("x\nray.exceptions.ActorDiedError: worker crashed"),
-            "a worker process died (ray.exceptions",
+            "a worker process or its node died (ray.exceptions",
         ),
         (
             RuntimeError("x\ntorch.OutOfMemoryError: CUDA out of memory."),
