@@ -27,7 +27,7 @@ _DEATHS = {
         r"collective operation timeout"
     ),
 }
-_LONGEST_REASON = 200
+_LONGEST_REASON = 400
 
 
 class LastLine(Callback):
@@ -75,7 +75,7 @@ def _how_to_go_on(trainer: Any, command: str) -> str:
     root = Path(trainer.default_local_dir).absolute()
     found = checkpoints.find(root)
     if found.split:
-        return f"{root} is not on shared storage: {'; '.join(found.split)}. Bring the files of all ranks together there"
+        return f"Checkpoints in {root} lie partly on another machine: no run goes on from there until they are in one folder"
     if found.step is None:
         return f"There is no whole checkpoint in {root} yet: the same command starts over: {command}"
     n_workers = trainer.get("nnodes", 1) * trainer.get("n_gpus_per_node", 1)
