@@ -88,4 +88,5 @@ def _how_to_go_on(trainer: Any, command: str) -> str:
 
 
 def _short(line: str) -> str:
+    line = line.rstrip(".")
     return line if len(line) <= _LONGEST_REASON else line[:_LONGEST_REASON] + "..."
