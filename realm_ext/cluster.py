@@ -37,6 +37,7 @@ def attach(config: DictConfig) -> None:
     address = None if ray_init is None else running_cluster(ray_init)
     if address is None:
         return
+    _check_answers(address)
     if config.trainer.device == NAME:
         problem = too_small(
             cluster_resources(address), config.trainer.nnodes, config.trainer.n_gpus_per_node, address
@@ -72,24 +73,26 @@ def running_cluster(ray_init: Mapping[str, Any]) -> str | None:
 
 
 def cluster_resources(address: str) -> Mapping[str, float]:
-    """All that a running cluster has, by name of the resource.
-
-    Raises:
-        ValueError: it does not answer.
-    """
+    """All that a running cluster has, by name of the resource."""
     import ray
 
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except Exception as error:
-        raise ValueError(
-            f"the run cannot start: the Ray cluster at {address} does not answer ({error}): start it, or have Ray "
-            "started here by +ray_kwargs.ray_init.address=local"
-        ) from error
+    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     try:
         return dict(ray.cluster_resources())
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself tries for minutes, also where a killed cluster has left its address behind."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"the run cannot start: the Ray cluster at {address} does not answer ({error}): start it, unset RAY_ADDRESS, or "
+            "have Ray started here by +ray_kwargs.ray_init.address=local"
+        ) from error
 
 
 def too_small(resources: Mapping[str, float], n_nodes: int, workers_a_node: int, address: str) -> str | None:

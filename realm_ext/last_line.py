@@ -21,13 +21,13 @@ from realm_ext import checkpoints
 _DEATHS = {
     "a node died": r"its node has died|NodeDiedError|node .{0,80}(?:was|is) (?:dead|terminated)",
     "a process ran out of memory": r"OutOfMemoryError|out of memory|OOM",
-    "a worker process died": r"ActorDiedError|ActorUnavailableError|WorkerCrashedError|actor died",
+    "a worker process or its node died": r"ActorDiedError|ActorUnavailableError|WorkerCrashedError|actor died",
     "a worker lost its connection to another one, which died or was cut off": (
         r"Connection (?:reset|closed|refused)|Socket closed|connectFullMesh failed|(?:Timed out waiting|Timeout).*gloo|"
         r"collective operation timeout"
     ),
 }
-_LONGEST_REASON = 200
+_LONGEST_REASON = 400
 
 
 class LastLine(Callback):
@@ -40,8 +40,13 @@ class LastLine(Callback):
         try:
             _ = job_return.return_value
         except Exception as error:  # noqa: BLE001 (Hydra hands it over by raising it)
-            line = last_line(error, job_return.cfg, sys.orig_argv)
-            atexit.register(print, f"\n[realm] {line}", file=sys.stderr, flush=True)
+            atexit.register(_say_last, last_line(error, job_return.cfg, sys.orig_argv))
+
+
+def _say_last(line: str) -> None:
+    if ray := sys.modules.get("ray"):
+        ray.shutdown()  # prints what it still holds back of the workers' output
+    print(f"\n[realm] {line}", file=sys.stderr, flush=True)
 
 
 def last_line(error: BaseException, config: Any, command: list[str]) -> str:
@@ -57,20 +62,20 @@ def last_line(error: BaseException, config: Any, command: list[str]) -> str:
 
 
 def _what_ended_it(error: BaseException) -> str:
-    text = str(error)
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
+    text = f"{type(error).__name__}: {error}".removesuffix(": ")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     for name, pattern in _DEATHS.items():
         matched = [line for line in lines if re.search(pattern, line)]
         if matched:
             return f"{name} ({_short(matched[-1])})"
-    return _short(lines[-1] if len(lines) > 1 else f"{type(error).__name__}: {lines[0]}".removesuffix(": "))
+    return _short(lines[-1])
 
 
 def _how_to_go_on(trainer: Any, command: str) -> str:
     root = Path(trainer.default_local_dir).absolute()
     found = checkpoints.find(root)
     if found.split:
-        return f"{root} is not on shared storage: {'; '.join(found.split)}. Bring the files of all ranks together there"
+        return f"Checkpoints in {root} lie partly on another machine: no run goes on from there until they are in one folder"
     if found.step is None:
         return f"There is no whole checkpoint in {root} yet: the same command starts over: {command}"
     n_workers = trainer.get("nnodes", 1) * trainer.get("n_gpus_per_node", 1)
@@ -83,4 +88,5 @@ def _how_to_go_on(trainer: Any, command: str) -> str:
 
 
 def _short(line: str) -> str:
+    line = line.rstrip(".")
     return line if len(line) <= _LONGEST_REASON else line[:_LONGEST_REASON] + "..."

@@ -1,4 +1,4 @@
-"""Steps from which nothing can be learnt: noticed after a few in a row, and said once, with an example and a way out.
+"""Steps from which little or nothing can be learnt: noticed after a few in a row, and said once, with an example and a way out.
 
 GRPO learns from differences within a group. Where every rollout is cut off, malformed, or worth the same as the others
 of its group, a run goes on for hours with a gradient of zero and no error.
@@ -71,7 +71,7 @@ def advice(stall: Stall, after: int, step: int, example: str) -> str:
     cause, help_ = stall.value
     end = example if len(example) <= EXAMPLE_CHARS else "..." + example[-EXAMPLE_CHARS:]
     return (
-        f"for {after} steps in a row, up to step {step}, {cause}: there is nothing to learn from. A response ends with "
+        f"for {after} steps in a row, up to step {step}, {cause}: there is little or nothing to learn from. A response ends with "
         f"{end!r}. What helps: {help_}. Said once; realm.warn_after=0 turns this off"
     )
 

@@ -51,6 +51,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return ENOUGH
 
     monkeypatch.setattr(cluster, "cluster_resources", cluster_resources)
+    monkeypatch.setattr(cluster, "_check_answers", lambda address: None)
     return found
 
 
@@ -117,13 +118,13 @@ def test_a_cluster_that_cannot_hold_the_run_is_refused_with_how_to_start_its_nod
         assert "address=local" in problem
 
 
-def test_a_cluster_that_does_not_answer_is_named(nothing_runs: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    def init(**_: Any) -> None:
-        raise ConnectionError("no GCS")
-
-    monkeypatch.setattr(ray, "init", init)
-    with pytest.raises(ValueError, match="cluster at 10.0.0.9:6379 does not answer .no GCS."):
-        attach(make_config(address="10.0.0.9:6379"))
+def test_a_cluster_that_does_not_answer_is_named(nothing_runs: None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server_port = server.getsockname()[1]
+        address = f"127.0.0.1:{server_port}"
+        cluster._check_answers(address)
+    with pytest.raises(ValueError, match=f":{server_port} does not answer .*refused"):
+        attach(make_config(address=address))
 
 
 INTERFACES = {"lo": ["127.0.0.1", "::1"], "eth0": ["192.168.7.2", "fe80::1%eth0"], "docker0": ["172.17.0.1"]}
