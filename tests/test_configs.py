@@ -5,6 +5,7 @@ composed recipes are compared with verl's own configs here.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from realm_ext.config import read_config
+from realm_ext.config import RealmConfig, read_config
+from realm_ext.exposure import plan_group
+from realm_ext.schedule import build_schedule
 from reward_fns.mrpv import Weights, check_weights
 from tests.forked import Program, run_forked
 
@@ -222,6 +225,50 @@ def test_realm_section_is_accepted(recipe: dict[str, Any]) -> None:
 def test_the_last_quarter_is_unguided(recipe: dict[str, Any]) -> None:
     steps = recipe["trainer"]["total_training_steps"]
     assert 0 < recipe["realm"]["schedule"]["fade_steps"] <= 0.75 * steps
+
+
+def guided_share(realm: RealmConfig, n: int, step: int) -> float:
+    """Of all rollouts of 200 questions with six routes each."""
+    exposure = build_schedule(realm.schedule)(step)
+    plans = [
+        plan_group(
+            seed=realm.seed,
+            uid=f"question {i}",
+            step=step,
+            exposure=exposure,
+            n=n,
+            route_steps=[4] * 6,
+            fade=realm.fade,
+            unguided_floor=realm.unguided_floor,
+            max_routes=realm.max_routes,
+            regime=None,
+        )
+        for i in range(200)
+    ]
+    return sum(sum(plan.guided) for plan in plans) / (200 * n)
+
+
+@pytest.mark.parametrize("name", RL_RECIPES)
+def test_a_recipe_says_when_guidance_is_gone(checkout: dict[str, Any], name: str) -> None:
+    """The step from which under 5% of all rollouts are guided, as computed; on GPUs eight validations come before it."""
+    recipe = checkout["composed"][name]
+    realm, trainer = read_config(recipe), recipe["trainer"]
+    n, steps = recipe["actor_rollout_ref"]["rollout"]["n"], trainer["total_training_steps"]
+    gone = 1 + max(step for step in range(steps + 1) if guided_share(realm, n, step) >= 0.05)
+    said = re.search(
+        r"under 5% of all from step (\d+) on, and none are from step (\d+) on, of (\d+)",
+        (CONFIGS / f"{name}.yaml").read_text(),
+    )
+    assert said, f"{name} does not say from which step on under 5% of all rollouts are guided: {gone}"
+    assert [int(number) for number in said.groups()] == [gone, realm.schedule["fade_steps"], steps]
+    if trainer["device"] != "cpu":
+        assert (gone - 1) // trainer["test_freq"] >= 8
+
+
+@pytest.mark.parametrize("recipe", RL_RECIPES, indirect=True)
+def test_a_rate_stands_only_where_the_schedule_is_exponential(recipe: dict[str, Any]) -> None:
+    schedule = recipe["realm"]["schedule"]
+    assert ("rate" in schedule) == (schedule["kind"] == "exponential")
 
 
 @pytest.mark.parametrize("recipe", RL_RECIPES, indirect=True)
