@@ -1,7 +1,8 @@
 """Every change ReaLM makes to a function of another project, with its reason (design.md "Layout").
 
-Applied on the CPU platform only, when the module concerned has been imported. `PATCHES` is the whole list; the
-contract test (tests/realm_ext/test_contract.py) checks that each symbol still is what the patch expects.
+Applied when the module concerned has been imported: `EVERYWHERE` in every process, `ON_CPU` on the CPU platform only.
+The two are the whole list; the contract test (tests/realm_ext/test_contract.py) checks that each symbol still is what
+the patch expects.
 """
 
 import os
@@ -13,6 +14,10 @@ from typing import Any
 from wrapt import when_imported
 
 from realm_ext.accelerator import RAY_RESOURCE
+
+# Environment variable: 1 in a run whose batches are padded because ReaLM found no flash attention. A run of plain verl
+# keeps verl's micro-batches.
+PADDED = "REALM_PADDED"
 
 
 def _one_backend_per_device(torch_distributed: Any) -> None:
@@ -115,11 +120,13 @@ def _micro_batches_of_like_lengths(engine_utils: Any) -> None:
     def rearrange_micro_batches(
         batch: Any, max_token_len: int, dp_group: Any = None, **options: Any
     ) -> tuple[list[Any], list[list[int]]]:
-        from verl.utils.tensordict_utils import index_select_tensor_dict
+        from verl.utils.tensordict_utils import get_non_tensor_data, index_select_tensor_dict
 
         asks_more = any(options.get(key) for key in ("num_batches_divided_by", "min_num_micro_batch"))
         input_ids = batch["input_ids"]
-        if asks_more or options.get("force_group_size", 1) > 1 or not input_ids.is_nested:
+        is_padded = input_ids.is_nested and not get_non_tensor_data(batch, "use_remove_padding", True)
+        is_padded = is_padded and os.environ.get(PADDED) == "1"
+        if asks_more or options.get("force_group_size", 1) > 1 or not is_padded:
             return original(batch, max_token_len, dp_group=dp_group, **options)
         lengths = input_ids.offsets().diff().tolist()
         groups = padded_groups(lengths, int(max_token_len))
@@ -171,10 +178,11 @@ def split_to(groups: list[list[int]], count: int) -> list[list[int]]:
 def _most_over_ranks(count: int, dp_group: Any) -> int:
     """The largest `count` of any rank of a data-parallel group."""
     import torch
+    from verl.utils.device import get_device_name
 
     if dp_group is None or torch.distributed.get_world_size(dp_group) == 1:
         return count
-    counts = torch.tensor([count])
+    counts = torch.tensor([count], device=get_device_name())
     torch.distributed.all_reduce(counts, op=torch.distributed.ReduceOp.MAX, group=dp_group)
     return int(counts.item())
 
@@ -189,7 +197,7 @@ class Patch:
     apply: Callable[[Any], None]
 
 
-PATCHES: tuple[Patch, ...] = (
+ON_CPU: tuple[Patch, ...] = (
     Patch(
         "torch.distributed",
         "init_process_group",
@@ -244,6 +252,8 @@ PATCHES: tuple[Patch, ...] = (
         "to load into: keep it. The packed copy is made anew after each sync.",
         _keep_plain_weight,
     ),
+)
+EVERYWHERE: tuple[Patch, ...] = (
     Patch(
         "verl.workers.engine.utils",
         "rearrange_micro_batches",
@@ -253,9 +263,10 @@ PATCHES: tuple[Patch, ...] = (
         _micro_batches_of_like_lengths,
     ),
 )
+PATCHES = (*EVERYWHERE, *ON_CPU)
 
 
-def install() -> None:
-    """Apply each patch when its module is imported, or now if it already is."""
-    for patch in PATCHES:
+def install(patches: Sequence[Patch]) -> None:
+    """Apply each of the patches when its module is imported, or now if it already is."""
+    for patch in patches:
         when_imported(patch.module)(patch.apply)

@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from realm_ext import adaptive_store, checkpoints
+from realm_ext import accelerator, adaptive_store, attention, checkpoints
 from realm_ext.config import RealmConfig, read_config
 from realm_ext.preflight_data import DataReport, read_data, train_paths
 from realm_ext.schedule import build_schedule
@@ -49,6 +49,7 @@ def check(config: DictConfig) -> None:
     except (TypeError, ValueError) as error:
         raise ConfigError(_listed([str(error)])) from error
     problems += _mode_problems(config)
+    problems += _device_problems(config)
     no_model = model_problem(config.actor_rollout_ref.model.path)
     problems += [no_model] if no_model else []
     data = read_data(config, realm, with_lengths=not no_model)
@@ -61,6 +62,7 @@ def check(config: DictConfig) -> None:
     problems += _fade_problems(config, realm, data)
     share = realm.right_share if realm.right_share is not None else data.right_share
     problems += _reward_problems(config, realm, data, share)
+    problems += attention.settle_rl(config)
     if problems:
         raise ConfigError(_listed(problems))
     for note in data.notes:
@@ -102,6 +104,15 @@ def _mode_problems(config: DictConfig) -> list[str]:
                 f"trainer.v1.{name}.poll_interval: expected seconds in [0.001, 60], got {interval!r}"
             )
     return problems
+
+
+def _device_problems(config: DictConfig) -> list[str]:
+    if config.trainer.get("device") != accelerator.NAME or not accelerator.is_gpu_stack():
+        return []
+    return [
+        "trainer.device=cpu, but torch and vLLM here are built for GPUs (`make setup-gpu`): use the environment of "
+        "`make setup`, or a recipe for GPUs"
+    ]
 
 
 def model_problem(path: Any) -> str | None:

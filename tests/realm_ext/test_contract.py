@@ -95,6 +95,13 @@ CONTRACTS: list[Contract] = [
     # the plugin
     ("verl.utils.config", "validate_config", ("config", "use_reference_policy", "use_critic"), "plugin"),
     ("verl.trainer.main_ppo", "validate_config", ("config", "use_reference_policy", "use_critic"), "plugin"),
+    ("verl.utils.device", "auto_set_device", ("config",), "plugin: preflight_sft"),
+    (
+        "verl.utils.dataset.multiturn_sft_dataset",
+        "MultiTurnSFTDataset",
+        ("parquet_files", "tokenizer", "config", "max_samples"),
+        "preflight_sft",
+    ),
     # the CPU platform
     ("verl.plugin.platform", "PlatformRegistry.register", ("platform",), "cpu_platform"),
     ("verl.plugin.platform", "PlatformBase.is_platform_available", ("self", "use_smi_check"), "cpu_platform"),
@@ -135,6 +142,7 @@ CONTRACTS: list[Contract] = [
         "patches",
     ),
     ("verl.utils.tensordict_utils", "index_select_tensor_dict", None, "patches"),
+    ("verl.utils.tensordict_utils", "get_non_tensor_data", ("data", "key", "default"), "patches"),
 ]
 
 
@@ -186,7 +194,7 @@ def test_every_patch_is_named_here() -> None:
 
 
 def test_every_hooked_module_exists() -> None:
-    for module in (*plugin.REGISTRATIONS, "verl.utils.config"):
+    for module in (*plugin.REGISTRATIONS, "verl.utils.config", "verl.utils.device"):
         importlib.import_module(module)
 
 
@@ -210,3 +218,19 @@ def test_a_batch_is_balanced_after_it_is_scored_and_before_its_log_probabilities
         )
     ]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("module", "work"), [("verl.trainer.sft_trainer", "run_sft("), ("verl.trainer.main_ppo", "run_ppo(")]
+)
+def test_the_hooks_run_before_the_trainers_do_anything(module: str, work: str) -> None:
+    source = inspect.getsource(inspect.unwrap(resolve(module, "main")))
+    body = source[source.index("def main") :]
+    assert body.index("auto_set_device(config)") < body.index(work)
+
+
+def test_models_are_loaded_with_flash_attention_unless_the_config_says_otherwise() -> None:
+    """realm_ext.attention fills in the key that verl reads here."""
+    source = inspect.getsource(resolve("verl.workers.config", "HFModelConfig.__post_init__"))
+    assert 'self.override_config.get("attn_implementation", "flash_attention_2")' in source
+    assert "attn_implementation=attn_implementation" in source
