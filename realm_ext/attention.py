@@ -86,9 +86,7 @@ def settle_rl(config: DictConfig) -> list[str]:
     problems = []
     for model, worker in sections:
         options = OmegaConf.select(config, worker) or OmegaConf.create()
-        problems += settle(
-            OmegaConf.select(config, model), model, options.get("strategy"), _ulysses(options)
-        )
+        problems += settle(OmegaConf.select(config, model), model, options.get("strategy"), _ulysses(options))
     if os.environ.get(PADDED) == "1":  # Ray's workers learn it too, on every node
         variables = "ray_kwargs.ray_init.runtime_env.env_vars"
         OmegaConf.update(config, f"{variables}.{PADDED}", "1", force_add=True)

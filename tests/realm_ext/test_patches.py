@@ -107,7 +107,9 @@ def test_micro_batches_are_grouped_where_realm_has_them_padded(
     from verl.utils.tensordict_utils import get_tensordict
 
     lengths = [60, 5, 50, 5]
-    ids = torch.nested.as_nested_tensor([torch.ones(n, dtype=torch.long) for n in lengths], layout=torch.jagged)
+    ids = torch.nested.as_nested_tensor(
+        [torch.ones(n, dtype=torch.long) for n in lengths], layout=torch.jagged
+    )
     batch = get_tensordict({"input_ids": ids}, {"use_remove_padding": packed})
     _, groups = utils.rearrange_micro_batches(batch, max_token_len=120)
     if packed or said == "0":
