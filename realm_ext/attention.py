@@ -53,17 +53,11 @@ def settle(model: DictConfig, path: str, strategy: Any, sequence_parallel: int) 
     fault = flash_fault()
     if fault is None:
         return []
-    install = "install it (`make setup-gpu-flash`)"
+    missing = f"needs flash-attn, which cannot be imported ({fault}): install it (`make setup-gpu-flash`), or"
     if asked == FLASH:
-        return [
-            f"{path}.override_config.attn_implementation={FLASH}, but flash-attn cannot be imported ({fault}): "
-            f"{install}, or leave that key out"
-        ]
+        return [f"{path}.override_config.attn_implementation={FLASH} {missing} leave that key out"]
     if sequence_parallel > 1:
-        return [
-            f"ulysses_sequence_parallel_size={sequence_parallel} needs flash-attn, which cannot be imported ({fault}): "
-            f"{install}, or set it to 1"
-        ]
+        return [f"ulysses_sequence_parallel_size={sequence_parallel} {missing} set it to 1"]
     with open_dict(model):
         model.override_config = {**(model.get("override_config") or {}), "attn_implementation": "sdpa"}
         model.use_remove_padding = False

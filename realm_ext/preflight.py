@@ -109,10 +109,11 @@ def _mode_problems(config: DictConfig) -> list[str]:
 def _device_problems(config: DictConfig) -> list[str]:
     if config.trainer.get("device") != accelerator.NAME or not accelerator.is_gpu_stack():
         return []
-    return [
+    problem = (
         "trainer.device=cpu, but torch and vLLM here are built for GPUs (`make setup-gpu`): use the environment of "
         "`make setup`, or a recipe for GPUs"
-    ]
+    )
+    return [problem]
 
 
 def model_problem(path: Any) -> str | None:

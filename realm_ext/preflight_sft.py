@@ -111,9 +111,10 @@ def _too_long(config: DictConfig, key: str, files: list[str], rows: np.ndarray, 
         return []
     longest = max(over, key=lambda row: over[row])
     at_least = "at least " if len(over) == MOST_TOKENISED else ""
-    return [
+    problem = (
         f"data.{key}_files: {at_least}{len(over)} of {len(dataset)} rows are longer than data.max_length="
         f"{config.data.max_length} tokens (the longest is row {longest}, counted from 0, with {over[longest]}): leave "
         "them out, raise data.max_length and data.max_token_len_per_gpu, or set data.truncation=right to cut their "
         "ends off"
-    ]
+    )
+    return [problem]
