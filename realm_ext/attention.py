@@ -16,6 +16,8 @@ from realm_ext.patches import PADDED
 # The engines that take the model's attention from `override_config.attn_implementation`.
 ENGINES = ("fsdp", "fsdp2")
 FLASH = "flash_attention_2"
+# Where a config hands the variable PADDED to the processes of its run.
+PADDED_RUN = f"ray_kwargs.ray_init.runtime_env.env_vars.{PADDED}"
 
 
 def flash_fault() -> str | None:
@@ -31,7 +33,7 @@ def flash_fault() -> str | None:
     return None
 
 
-def settle(model: DictConfig, path: str, strategy: Any, sequence_parallel: int) -> list[str]:
+def settle(model: DictConfig, path: str, strategy: Any, sequence_parallel: int) -> bool:
     """Choose sdpa and padding in `model` where the config leaves flash attention, which cannot be imported here.
 
     Says so in one line, once a run. Ascend NPUs have a flash attention of their own.
@@ -43,21 +45,21 @@ def settle(model: DictConfig, path: str, strategy: Any, sequence_parallel: int) 
         sequence_parallel: Ulysses ranks a sequence is spread over; more than 1 needs sequences without padding.
 
     Returns:
-        What keeps the run from starting.
+        Whether `model` has been changed.
+
+    Raises:
+        ValueError: the config asks for what only flash attention can do.
     """
     if strategy not in ENGINES or hasattr(torch, "npu"):
-        return []
+        return False
     asked = OmegaConf.select(model, "override_config.attn_implementation")
-    if asked not in (None, FLASH):
-        return []
-    fault = flash_fault()
-    if fault is None:
-        return []
+    if asked not in (None, FLASH) or (fault := flash_fault()) is None:
+        return False
     missing = f"needs flash-attn, which cannot be imported ({fault}): install it (`make setup-gpu-flash`), or"
     if asked == FLASH:
-        return [f"{path}.override_config.attn_implementation={FLASH} {missing} leave that key out"]
+        raise ValueError(f"{path}.override_config.attn_implementation={FLASH} {missing} leave that key out")
     if sequence_parallel > 1:
-        return [f"ulysses_sequence_parallel_size={sequence_parallel} {missing} set it to 1"]
+        raise ValueError(f"ulysses_sequence_parallel_size={sequence_parallel} {missing} set it to 1")
     with open_dict(model):
         model.override_config = {**(model.get("override_config") or {}), "attn_implementation": "sdpa"}
         model.use_remove_padding = False
@@ -68,11 +70,15 @@ def settle(model: DictConfig, path: str, strategy: Any, sequence_parallel: int) 
             "use_remove_padding=false, which is slower. `make setup-gpu-flash` installs it.",
             flush=True,
         )
-    return []
+    return True
 
 
 def settle_rl(config: DictConfig) -> list[str]:
-    """`settle` for the models that an RL config trains: the actor, and the critic where there is one."""
+    """`settle` for the models that an RL config trains: the actor, and the critic where there is one.
+
+    Returns:
+        What keeps the run from starting.
+    """
     sections = [("actor_rollout_ref.model", "actor_rollout_ref.actor")]
     has_critic = OmegaConf.select(config, "critic.enable")
     if has_critic or (has_critic is None and config.algorithm.adv_estimator == "gae"):
@@ -80,10 +86,15 @@ def settle_rl(config: DictConfig) -> list[str]:
     problems = []
     for model, worker in sections:
         options = OmegaConf.select(config, worker) or OmegaConf.create()
-        problems += settle(OmegaConf.select(config, model), model, options.get("strategy"), _ulysses(options))
-    if os.environ.get(PADDED) == "1":  # Ray's workers learn it too, on every node
-        variables = "ray_kwargs.ray_init.runtime_env.env_vars"
-        OmegaConf.update(config, f"{variables}.{PADDED}", "1", force_add=True)
+        try:
+            is_padded = settle(
+                OmegaConf.select(config, model), model, options.get("strategy"), _ulysses(options)
+            )
+        except ValueError as error:
+            problems.append(str(error))
+        else:
+            if is_padded:  # Ray's workers learn it too, on every node
+                OmegaConf.update(config, PADDED_RUN, "1", force_add=True)
     return problems
 
 

@@ -258,8 +258,8 @@ EVERYWHERE: tuple[Patch, ...] = (
         "verl.workers.engine.utils",
         "rearrange_micro_batches",
         "without flash attention each micro-batch is padded to its longest sequence, and verl mixes lengths to balance "
-        "ranks; guided prompts are three times as long as unguided ones: group like lengths. The loss "
-        "does not change: it is normalised over the whole batch.",
+        "ranks; guided prompts are three times as long as unguided ones: group like lengths. A token weighs the same in "
+        "either grouping where the loss divides by what all micro-batches share; realm_ext.loss refuses the others.",
         _micro_batches_of_like_lengths,
     ),
 )

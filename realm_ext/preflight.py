@@ -14,7 +14,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from realm_ext import accelerator, adaptive_store, attention, checkpoints
 from realm_ext.config import RealmConfig, read_config
+from realm_ext.loss import loss_problems
 from realm_ext.preflight_data import DataReport, read_data, train_paths
+from realm_ext.run_length import length_problems, training_steps
 from realm_ext.schedule import build_schedule
 from reward_fns.mrpv import Weights, check_weights
 
@@ -50,6 +52,8 @@ def check(config: DictConfig) -> None:
         raise ConfigError(_listed([str(error)])) from error
     problems += _mode_problems(config)
     problems += _device_problems(config)
+    problems += attention.settle_rl(config)
+    problems += loss_problems(config)
     no_model = model_problem(config.actor_rollout_ref.model.path)
     problems += [no_model] if no_model else []
     data = read_data(config, realm, with_lengths=not no_model)
@@ -60,9 +64,9 @@ def check(config: DictConfig) -> None:
     problems += _carry_problems(config, realm)
     problems += _group_problems(config, realm)
     problems += _fade_problems(config, realm, data)
+    problems += length_problems(config, data.n_train_rows)
     share = realm.right_share if realm.right_share is not None else data.right_share
     problems += _reward_problems(config, realm, data, share)
-    problems += attention.settle_rl(config)
     if problems:
         raise ConfigError(_listed(problems))
     for note in data.notes:
@@ -252,12 +256,8 @@ def _fade_problems(config: DictConfig, realm: RealmConfig, data: DataReport) -> 
     build_schedule(realm.schedule)
     if realm.schedule.get("kind") == "constant" or fade_steps is None:
         return []
-    steps = config.trainer.total_training_steps
-    if steps is None:
-        if data.n_train_rows is None:
-            return []
-        steps = data.n_train_rows // config.data.train_batch_size * config.trainer.total_epochs
-    if fade_steps <= LATEST_FADE * steps:
+    steps = training_steps(config, data.n_train_rows)
+    if steps is None or fade_steps <= LATEST_FADE * steps:
         return []
     problem = (
         f"realm.schedule.fade_steps={fade_steps} is more than 75% of the {steps} training steps: the last quarter "

@@ -35,12 +35,13 @@ def check(config: DictConfig) -> None:
     if not isinstance(config, DictConfig) or "actor_rollout_ref" in config or "engine" not in config:
         return
     engine = config.engine
-    problems = attention.settle(
-        config.model, "model", engine.get("strategy"), engine.get("ulysses_sequence_parallel_size", 1)
-    )
-    if not problems and os.environ.get("RANK", "0") == "0":
-        problems = _length_problems(config)
-    if problems:
+    try:
+        attention.settle(
+            config.model, "model", engine.get("strategy"), engine.get("ulysses_sequence_parallel_size", 1)
+        )
+    except ValueError as error:
+        raise SftConfigError(f"the run cannot start: {error}") from error
+    if os.environ.get("RANK", "0") == "0" and (problems := _length_problems(config)):
         raise SftConfigError(f"the run cannot start: {'; '.join(problems)}")
 
 

@@ -30,6 +30,7 @@ from realm_ext.agent_loop import EXPOSURE_COLUMN, STEP_COLUMN
 from realm_ext.config import read_config
 from realm_ext.preflight_data import train_paths
 from realm_ext.rollout_metrics import Rollout, step_metrics, validation_metrics
+from realm_ext.run_length import length_problems
 from realm_ext.schedule import build_schedule
 from reward_fns.routes import routes_from
 
@@ -66,6 +67,12 @@ class RealmTrainer(PPOTrainer):
     @trainer_mode.setter
     def trainer_mode(self, value: str) -> None:
         """The base class assigns the configured name; it changes nothing."""
+
+    def _init_dataloader(self) -> None:
+        """The rows are known for certain here, whatever made them: a run that would end early is refused."""
+        super()._init_dataloader()
+        if problems := length_problems(self.config, len(self.train_dataset)):
+            raise ValueError(problems[0])
 
     def _build_replay_buffer(self) -> ReplayBuffer:
         buffer = super()._build_replay_buffer()

@@ -89,6 +89,9 @@ def test_every_process_of_the_run_is_told_that_batches_are_padded(no_flash: str)
     config = rl()
     attention.settle_rl(config)
     assert config.ray_kwargs.ray_init.runtime_env.env_vars == {PADDED: "1"}
+    left_alone = rl(**{"actor_rollout_ref.model.override_config": {"attn_implementation": "sdpa"}})
+    attention.settle_rl(left_alone)
+    assert "ray_kwargs" not in left_alone
 
 
 @pytest.mark.parametrize("chosen", ["sdpa", "eager", "flash_attention_3", "kernels-community/flash-attn2"])
@@ -110,7 +113,7 @@ def test_flash_attention_that_was_asked_for_and_is_not_there_is_refused(no_flash
 def test_sequence_parallelism_needs_it(no_flash: str, place: str) -> None:
     value = 4 if place.startswith("ulysses") else {"ulysses_sequence_parallel_size": 4}
     [problem] = attention.settle_rl(rl(**{f"actor_rollout_ref.actor.{place}": value}))
-    assert "ulysses_sequence_parallel_size=4 needs flash-attn" in problem
+    assert "ulysses_sequence_parallel_size=4 needs flash-attn" in problem and "set it to 1" in problem
 
 
 @pytest.mark.parametrize("strategy", ["megatron", "veomni", "torchtitan"])

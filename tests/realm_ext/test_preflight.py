@@ -175,6 +175,8 @@ def test_a_config_without_realm_is_left_alone() -> None:
         ("trainer.use_v1", False, "use_v1=false"),
         ("trainer.total_training_steps", 7, "more than 75% of the 7 training steps"),
         ("trainer.total_epochs", 3, "more than 75% of the 6 training steps"),
+        ("trainer.total_training_steps", 9, "would end the run at step 8 of"),
+        ("data.train_batch_size", 9, "8 rows, fewer than data.train_batch_size=9"),
         ("actor_rollout_ref.rollout.n", 3, "fewer than 2 guided rollouts"),
         ("actor_rollout_ref.rollout.prompt_length", 20, "longer than rollout.prompt_length=20"),
         ("actor_rollout_ref.rollout.agent.agent_loop_manager_class", None, "agent_loop_manager_class="),
@@ -187,6 +189,12 @@ def test_a_config_without_realm_is_left_alone() -> None:
 def test_bad_values_are_named(config: DictConfig, key: str, value: Any, text: str) -> None:
     OmegaConf.update(config, key, value, merge=False)
     assert text in refused(config)
+
+
+def test_a_loss_that_depends_on_micro_batches(config: DictConfig) -> None:
+    OmegaConf.set_struct(config, False)
+    config.actor_rollout_ref.actor = {"loss_agg_mode": "seq-mean-token-sum-norm", "loss_scale_factor": None}
+    assert "loss_scale_factor=null" in refused(config)
 
 
 def test_weights_that_let_a_wrong_answer_win(config: DictConfig) -> None:

@@ -106,6 +106,18 @@ def test_it_is_registered_and_reports_sync(tmp_path: Path) -> None:
     assert made.trainer_mode == "sync"
 
 
+def test_rows_that_only_verl_knows_are_counted_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dataset class of the user's: 9 rows are 2 steps an epoch, so 3 epochs end at step 6 of 10."""
+    made = make_trainer(tmp_path, total_training_steps=10, total_epochs=3)
+    monkeypatch.setattr(
+        PPOTrainerSync, "_init_dataloader", lambda self: setattr(self, "train_dataset", range(9))
+    )
+    with pytest.raises(ValueError, match="would end the run at step 6 of"):
+        made._init_dataloader()
+    made.config.trainer.total_epochs = 5
+    made._init_dataloader()
+
+
 def test_the_asynchronous_mode_is_verls_with_rows_that_carry_their_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
