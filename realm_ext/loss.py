@@ -8,6 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from realm_ext.attention import PADDED_RUN
+
 ACTOR = "actor_rollout_ref.actor"
 LOSS_MODE = f"{ACTOR}.policy_loss.loss_mode"
 
@@ -30,10 +32,12 @@ def loss_problems(config: DictConfig) -> list[str]:
             f"{LOSS_MODE}=geo_mean: verl takes the mean over each micro-batch, and with {ACTOR}.use_dynamic_bsz=true "
             "they differ in size; set that to false, or use another loss"
         )
-    on_cpu = OmegaConf.select(config, "trainer.device") == "cpu"
-    if mode in ("clip_cov", "kl_cov") and actor("use_dynamic_bsz") and on_cpu:
+    is_grouped = (
+        OmegaConf.select(config, "trainer.device") == "cpu" or OmegaConf.select(config, PADDED_RUN) == "1"
+    )
+    if mode in ("clip_cov", "kl_cov") and actor("use_dynamic_bsz") and is_grouped:
         problems.append(
-            f"{LOSS_MODE}={mode}: verl compares the tokens of a micro-batch, and on a CPU those are of like lengths "
-            f"(docs/cpu.md); set {ACTOR}.use_dynamic_bsz=false, or use another loss"
+            f"{LOSS_MODE}={mode}: verl compares the tokens of a micro-batch, and without flash-attn, as on a CPU, those "
+            f"are of like lengths (docs/cpu.md); set {ACTOR}.use_dynamic_bsz=false, or use another loss"
         )
     return problems

@@ -16,6 +16,10 @@ from wrapt import when_imported
 from realm_ext.accelerator import RAY_RESOURCE
 from realm_ext.cluster import choose_gloo_interface
 
+# Environment variable: 1 in a run whose batches are padded because ReaLM found no flash attention. A run of plain verl
+# keeps verl's micro-batches.
+PADDED = "REALM_PADDED"
+
 
 def _group_that_others_reach(torch_distributed: Any) -> None:
     original = torch_distributed.init_process_group
@@ -119,11 +123,13 @@ def _micro_batches_of_like_lengths(engine_utils: Any) -> None:
     def rearrange_micro_batches(
         batch: Any, max_token_len: int, dp_group: Any = None, **options: Any
     ) -> tuple[list[Any], list[list[int]]]:
-        from verl.utils.tensordict_utils import index_select_tensor_dict
+        from verl.utils.tensordict_utils import get_non_tensor_data, index_select_tensor_dict
 
         asks_more = any(options.get(key) for key in ("num_batches_divided_by", "min_num_micro_batch"))
         input_ids = batch["input_ids"]
-        if asks_more or options.get("force_group_size", 1) > 1 or not input_ids.is_nested:
+        is_padded = input_ids.is_nested and not get_non_tensor_data(batch, "use_remove_padding", True)
+        is_padded = is_padded and os.environ.get(PADDED) == "1"
+        if asks_more or options.get("force_group_size", 1) > 1 or not is_padded:
             return original(batch, max_token_len, dp_group=dp_group, **options)
         lengths = input_ids.offsets().diff().tolist()
         groups = padded_groups(lengths, int(max_token_len))
@@ -175,10 +181,11 @@ def split_to(groups: list[list[int]], count: int) -> list[list[int]]:
 def _most_over_ranks(count: int, dp_group: Any) -> int:
     """The largest `count` of any rank of a data-parallel group."""
     import torch
+    from verl.utils.device import get_device_name
 
     if dp_group is None or torch.distributed.get_world_size(dp_group) == 1:
         return count
-    counts = torch.tensor([count])
+    counts = torch.tensor([count], device=get_device_name())
     torch.distributed.all_reduce(counts, op=torch.distributed.ReduceOp.MAX, group=dp_group)
     return int(counts.item())
 
@@ -263,6 +270,7 @@ PATCHES: tuple[Patch, ...] = (
         "ranks; guided prompts are three times as long as unguided ones: group like lengths. A token weighs the same in "
         "either grouping where the loss divides by what all micro-batches share; realm_ext.loss refuses the others.",
         _micro_batches_of_like_lengths,
+        everywhere=True,
     ),
 )
 

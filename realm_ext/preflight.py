@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from realm_ext import adaptive_store, checkpoints, cluster
+from realm_ext import accelerator, adaptive_store, attention, checkpoints, cluster
 from realm_ext.config import RealmConfig, read_config
 from realm_ext.loss import loss_problems
 from realm_ext.overlong import overlong_problems
@@ -52,6 +52,8 @@ def check(config: DictConfig) -> None:
     except (TypeError, ValueError) as error:
         raise ConfigError(_listed([str(error)])) from error
     problems = _mode_problems(config)
+    problems += _device_problems(config)
+    problems += attention.settle_rl(config)
     problems += loss_problems(config)
     no_model = _model_problems(config)
     problems += no_model
@@ -124,6 +126,16 @@ def _is_verls(mode: str) -> bool:
     from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
 
     return mode in ("sync", "colocate_async", "separate_async") or mode in TRAINER_REGISTRY
+
+
+def _device_problems(config: DictConfig) -> list[str]:
+    if config.trainer.get("device") != accelerator.NAME or not accelerator.is_gpu_stack():
+        return []
+    problem = (
+        "trainer.device=cpu, but torch and vLLM here are built for GPUs (`make setup-gpu`): use the environment of "
+        "`make setup`, or a recipe for GPUs"
+    )
+    return [problem]
 
 
 def model_problem(path: Any) -> str | None:

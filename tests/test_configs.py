@@ -26,6 +26,7 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 RL, SFT = "ppo_trainer", "sft_trainer_engine"
 RECIPES = {
     "realm_zero": RL,
+    "realm_zero_1_5b": RL,
     "realm_r1": RL,
     "realm_lora": RL,
     "realm_quickstart": RL,
@@ -37,6 +38,7 @@ SFT_RECIPES = [name for name, base in RECIPES.items() if base == SFT]
 # What the user has to give; verl's default would be somebody else's model or data.
 REQUIRED = {
     "realm_zero": {"data.train_files", "data.val_files"},
+    "realm_zero_1_5b": {"data.train_files", "data.val_files"},
     "realm_r1": {"data.train_files", "data.val_files", "actor_rollout_ref.model.path"},
     "realm_lora": {"data.train_files", "data.val_files"},
     "realm_quickstart": set(),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from realm_ext import cluster, patches, plugin
+from realm_ext import accelerator, cluster, patches, plugin
 
 pytest.importorskip("verl")
 
@@ -113,6 +113,13 @@ CONTRACTS: list[Contract] = [
     ("ray.util", "get_node_ip_address", None, "cluster"),
     ("hydra.experimental.callback", "Callback.on_job_end", ("self", "config", "job_return"), "last_line"),
     ("hydra.core.utils", "JobReturn", ("cfg", "status"), "last_line"),
+    ("verl.utils.device", "auto_set_device", ("config",), "plugin: preflight_sft"),
+    (
+        "verl.utils.dataset.multiturn_sft_dataset",
+        "MultiTurnSFTDataset",
+        ("parquet_files", "tokenizer", "config", "max_samples"),
+        "preflight_sft",
+    ),
     # the CPU platform
     ("verl.plugin.platform", "PlatformRegistry.register", ("platform",), "cpu_platform"),
     ("verl.plugin.platform", "PlatformBase.is_platform_available", ("self", "use_smi_check"), "cpu_platform"),
@@ -153,6 +160,7 @@ CONTRACTS: list[Contract] = [
         "patches",
     ),
     ("verl.utils.tensordict_utils", "index_select_tensor_dict", None, "patches"),
+    ("verl.utils.tensordict_utils", "get_non_tensor_data", ("data", "key", "default"), "patches"),
     ("verl.workers.utils.losses", "ppo_loss", ("config", "model_output", "data"), "loss"),
     ("verl.trainer.ppo.core_algos", "agg_loss", ("loss_scale_factor",), "loss"),
 ]
@@ -206,7 +214,7 @@ def test_every_patch_is_named_here() -> None:
 
 
 def test_every_hooked_module_exists() -> None:
-    for module in (*plugin.REGISTRATIONS, "verl.utils.config"):
+    for module in (*plugin.REGISTRATIONS, "verl.utils.config", "verl.utils.device"):
         importlib.import_module(module)
 
 
@@ -214,6 +222,8 @@ def test_every_hooked_module_exists() -> None:
 def test_pinned_version(name: str, expected: str) -> None:
     if name == "vllm":
         pytest.importorskip("vllm")
+    if name in plugin.VERSIONS_CPU and accelerator.is_gpu_stack():
+        pytest.skip("this is the GPU stack: these versions are the CPU stack's")
     assert version(name).split("+")[0] == expected
 
 
@@ -249,3 +259,19 @@ def test_a_batch_is_balanced_after_it_is_scored_and_before_its_log_probabilities
         )
     ]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("module", "work"), [("verl.trainer.sft_trainer", "run_sft("), ("verl.trainer.main_ppo", "run_ppo(")]
+)
+def test_the_hooks_run_before_the_trainers_do_anything(module: str, work: str) -> None:
+    source = inspect.getsource(inspect.unwrap(resolve(module, "main")))
+    body = source[source.index("def main") :]
+    assert body.index("auto_set_device(config)") < body.index(work)
+
+
+def test_models_are_loaded_with_flash_attention_unless_the_config_says_otherwise() -> None:
+    """realm_ext.attention fills in the key that verl reads here."""
+    source = inspect.getsource(resolve("verl.workers.config", "HFModelConfig.__post_init__"))
+    assert 'self.override_config.get("attn_implementation", "flash_attention_2")' in source
+    assert "attn_implementation=attn_implementation" in source

@@ -19,8 +19,9 @@ from verl.utils.config import omega_conf_to_dataclass
 from verl.utils.seqlen_balancing import rearrange_micro_batches
 from verl.workers.utils.losses import ppo_loss, sft_loss
 
+from realm_ext.attention import PADDED_RUN
 from realm_ext.loss import loss_problems
-from realm_ext.patches import _micro_batches_of_like_lengths
+from realm_ext.patches import PADDED, _micro_batches_of_like_lengths
 from realm_ext.paths import Folder, find_folder
 
 PROMPT = 3
@@ -29,6 +30,11 @@ BUDGET = 128  # of a response
 TOKENS = 400  # of a micro-batch
 N = len(RESPONSES)
 MODES = ("token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm")
+
+
+@pytest.fixture(autouse=True)
+def padded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PADDED, "1")
 
 
 @cache
@@ -68,7 +74,9 @@ def batch() -> TensorDict:
     data = TensorDict(
         {key: value if key == "row" else nested(value) for key, value in columns.items()}, batch_size=N
     )
-    tu.assign_non_tensor(data, batch_num_tokens=sum(RESPONSES), global_batch_size=N)
+    tu.assign_non_tensor(
+        data, batch_num_tokens=sum(RESPONSES), global_batch_size=N, use_remove_padding=False
+    )
     return data
 
 
@@ -82,7 +90,7 @@ def mixed(data: TensorDict) -> list[TensorDict]:
 
 
 def like_lengths(data: TensorDict) -> list[TensorDict]:
-    """As ReaLM groups them on a CPU."""
+    """As ReaLM groups them without flash attention."""
     module = SimpleNamespace(rearrange_micro_batches=rearrange_micro_batches)
     _micro_batches_of_like_lengths(module)
     groups: list[TensorDict] = module.rearrange_micro_batches(data, max_token_len=TOKENS)[0]
@@ -202,7 +210,10 @@ def test_loss_modes_that_look_at_the_micro_batch_are_known(mode: str) -> None:
     if mode == "geo_mean":
         assert "takes the mean" in loss_problems(gpu)[0] and "takes the mean" in loss_problems(cpu)[0]
     elif mode in ("clip_cov", "kl_cov"):
+        padded = recipe(*options)
+        OmegaConf.update(padded, PADDED_RUN, "1", force_add=True)
         assert loss_problems(gpu) == [] and "like lengths" in loss_problems(cpu)[0]
+        assert loss_problems(padded) == loss_problems(cpu)
     else:
         assert loss_problems(gpu) == loss_problems(cpu) == []
         whole, wanted = update(actor(*options), one(batch()))

@@ -72,6 +72,10 @@ def test_install_hooks_every_patch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patches, "when_imported", lambda module: lambda apply: hooked.append((module, apply)))
     patches.install()
     assert hooked == [(patch.module, patch.apply) for patch in PATCHES]
+    hooked.clear()
+    patches.install(on_cpu=False)
+    assert hooked == [(patch.module, patch.apply) for patch in PATCHES if patch.everywhere]
+    assert 0 < len(hooked) < len(PATCHES)
 
 
 def test_with_an_accelerator_only_what_is_needed_there_is_patched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +121,28 @@ def test_upstream_functions_are_replaced_nowhere_else() -> None:
             and target.value.id in imported
         ]
         assert path.name == "patches.py" or not targets, f"{path.name} line {targets[0].lineno}"
+
+
+@pytest.mark.parametrize(("packed", "said"), [(False, "1"), (True, "1"), (False, "0")])
+def test_micro_batches_are_grouped_where_realm_has_them_padded(
+    packed: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lengths 60, 5, 50, 5 in a budget of 120: padded, the short ones stand apart; packed, verl balances."""
+    monkeypatch.setenv(patches.PADDED, said)
+    torch = pytest.importorskip("torch")
+    utils = importlib.import_module("verl.workers.engine.utils")
+    from verl.utils.tensordict_utils import get_tensordict
+
+    lengths = [60, 5, 50, 5]
+    ids = torch.nested.as_nested_tensor(
+        [torch.ones(n, dtype=torch.long) for n in lengths], layout=torch.jagged
+    )
+    batch = get_tensordict({"input_ids": ids}, {"use_remove_padding": packed})
+    _, groups = utils.rearrange_micro_batches(batch, max_token_len=120)
+    if packed or said == "0":
+        assert [sorted(group) for group in groups] == [[0, 1, 2, 3]]
+    else:
+        assert groups == [[0, 2], [1, 3]]
 
 
 @pytest.mark.parametrize("end", ["BucketedWeightSender", "BucketedWeightReceiver"])

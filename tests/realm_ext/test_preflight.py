@@ -8,7 +8,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from data_prep.schema import RL_SCHEMA
-from realm_ext import adaptive_store
+from realm_ext import accelerator, adaptive_store
 from realm_ext.adaptive import Levels
 from realm_ext.checkpoints import mark_whole, step_folder
 from realm_ext.config import read_config
@@ -33,6 +33,16 @@ def test_a_given_right_share_is_kept(config: DictConfig) -> None:
     config.realm = {**config.realm, "right_share": 0.5}
     check(config)
     assert config.reward.custom_reward_function.reward_kwargs.right_share == 0.5
+
+
+def test_a_cpu_recipe_in_the_gpu_environment_is_refused(
+    config: DictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accelerator, "is_gpu_stack", lambda: True)
+    config.trainer = {**config.trainer, "device": "cpu"}
+    assert "trainer.device=cpu, but torch and vLLM here are built for GPUs" in refused(config)
+    config.trainer.device = "cuda"
+    check(config)
 
 
 def test_a_config_without_realm_is_left_alone() -> None:
