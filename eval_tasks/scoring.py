@@ -7,9 +7,11 @@ of `eval_tasks.bundled`, `eval_tasks.prepared` and `eval_tasks.public`.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import comb
 from typing import Any
 
+from eval_tasks.free_text import free_answer
 from realm_ext.prompt import render_messages
 from reward_fns import compute_score
 from reward_fns.domains import Domain, domain_of
@@ -20,6 +22,7 @@ from reward_fns.routes import Route, routes_from
 ANSWERED = (Reason.RIGHT, Reason.WRONG, Reason.TIMEOUT)
 MEANS = {
     "acc": True,
+    "acc_flexible": True,
     "format": True,
     "malformed": False,
     "truncated": False,
@@ -42,14 +45,17 @@ def prompt(doc: Mapping[str, Any]) -> str:
 def score(doc: Mapping[str, Any], response: str) -> dict[str, Any]:
     """Every metric of one response.
 
-    `acc` 1 if the answer is right; `format` 1 if the grammar held; `malformed` 1 if no single answer could be read;
+    `acc` 1 if the answer is right; `acc_flexible` the same, but where there is no `<answer>` tag the final answer of the
+    free text is read (`eval_tasks.free_text`); `format` 1 if the grammar held; `malformed` 1 if no single answer could be read;
     `truncated` 1 as `is_truncated` says; `timeout` 1 if the answer could not be compared in time; `response_chars`.
-    Documents that say whether they are of the long tail add `acc_long_tail`, which is `acc`, None for the others.
+    Documents that say whether they are of the long tail add `acc_long_tail`, which is `acc`, None for the others. Those
+    of a set with sub-tasks add `acc_macro`, the pair (sub-task, `acc`).
     Domains with a closed set of labels add `macro_f1`, the pair (gold, answer read), and for each label
     `recall_<label>`, which is `acc`, None where gold is another one. Guided documents add `verdict` (as MRPV scores it,
     before the consistency rule), `consistent`, `informedness` (pairs: route right, judged right; a missing verdict
-    counts as the wrong one), `first_error_acc` (a hit or miss for each wrong route) and `verdict_by_answer` (for each
-    verdict, whether it says the same as comparing the route's answer with the response's own).
+    counts as the wrong one), `first_error_acc` (a hit or miss for each wrong route), where the document
+    has it `first_error_guess` (the same for the best constant guess, see `prepared.with_guesses`) and
+    `verdict_by_answer` (for each verdict, whether it says the same as comparing the route's answer with the own one).
 
     What is no plain mean stands there twice, under its name and with `_stderr`: see `eval_tasks.statistics`.
     """
@@ -57,6 +63,7 @@ def score(doc: Mapping[str, Any], response: str) -> dict[str, Any]:
     parts = _reward(doc, response)
     metrics: dict[str, Any] = {
         "acc": parts["acc"],
+        "acc_flexible": _flexible(doc, response, parts),
         "format": parts["format"],
         "malformed": float(parts["reason"] not in ANSWERED),
         "truncated": float(is_truncated(response)),
@@ -66,6 +73,8 @@ def score(doc: Mapping[str, Any], response: str) -> dict[str, Any]:
     special: dict[str, Any] = {}
     if "long_tail" in doc:
         special["acc_long_tail"] = parts["acc"] if doc["long_tail"] else None
+    if "subtask" in doc:
+        special["acc_macro"] = (doc["subtask"], parts["acc"])
     labels = domain_of(doc["data_source"]).labels
     if labels:
         special["macro_f1"] = (doc["gold"], parts["pred"])
@@ -79,6 +88,8 @@ def score(doc: Mapping[str, Any], response: str) -> dict[str, Any]:
         metrics |= {"verdict": parts["raw_verdict"], "consistent": parts["consistent"]}
         special["informedness"] = judgements(routes, verdicts)
         special["first_error_acc"] = first_error_hits(routes, verdicts)
+        if "first_error_guess" in doc:
+            special["first_error_guess"] = doc["first_error_guess"]
         special["verdict_by_answer"] = agreement(routes, verdicts, own, domain)
     for name, value in special.items():
         metrics |= {name: value, f"{name}_stderr": value}
@@ -88,7 +99,7 @@ def score(doc: Mapping[str, Any], response: str) -> dict[str, Any]:
 def score_samples(doc: Mapping[str, Any], responses: Sequence[str]) -> dict[str, float]:
     """The metrics of k sampled responses to one question; all are averaged over questions.
 
-    `mean@k` is the share that is right. `maj@k` is whether the answer given most often is right, answers grouped by the
+    `mean@k` is the share that is right, `mean_flexible@k` that by `acc_flexible`. `maj@k` is whether the answer given most often is right, answers grouped by the
     domain's own comparer; among answers given equally often it is the share that is right. `pass@j`, for powers of two
     below k and for k itself, is the unbiased estimate of the chance that one of j responses is right,
     1 - C(k-c, j) / C(k, j) with c right ones (Chen et al. 2021, arXiv 2107.03374). `distinct@k` is the share of
@@ -101,6 +112,7 @@ def score_samples(doc: Mapping[str, Any], responses: Sequence[str]) -> dict[str,
     passes = {f"pass@{j}": pass_at(k, sum(right), j) for j in sorted(sizes)}
     return {
         "mean@k": sum(right) / k,
+        "mean_flexible@k": sum(map(partial(_flexible, doc), responses, scored)) / k,
         "maj@k": majority(doc, responses, right),
         **passes,
         "pass@k": pass_at(k, sum(right), k),
@@ -162,7 +174,7 @@ def first_error_hits(routes: Sequence[Route], verdicts: Sequence[Verdict | None]
     return [
         verdict is not None and verdict.step == route.first_error
         for route, verdict in zip(routes, verdicts, strict=True)
-        if not route.label and not route.disputed and route.first_error is not None
+        if route.is_located
     ]
 
 
@@ -186,6 +198,14 @@ def _reward(doc: Mapping[str, Any], response: str) -> dict[str, Any]:
     extra = {"routes": routes, "shown": range(len(routes))} if routes else None
     share = {"right_share": doc["right_share"]} if routes else {}
     return compute_score(doc["data_source"], response, doc["gold"], extra, **share)
+
+
+def _flexible(doc: Mapping[str, Any], response: str, parts: Mapping[str, Any]) -> float:
+    """`acc_flexible` of a response whose reward is `parts`."""
+    if parts["reason"] != Reason.NO_ANSWER:
+        return float(parts["acc"])
+    answer = free_answer(response, domain_of(doc["data_source"]))
+    return 0.0 if answer is None else float(_reward(doc, f"<answer> {answer} </answer>")["acc"])
 
 
 def _group_of(answer: str, groups: Sequence[tuple[str, bool, int]], domain: Domain) -> int:

@@ -1,16 +1,19 @@
 """The task class behind ReaLM's YAML files: how lm-eval asks for responses and what it is given of them.
 
-Serves design.md, section Layout (`eval_tasks`). lm-eval's own class does all the rest. This one exists for two things
-that YAML cannot say:
+Serves design.md, section Layout (`eval_tasks`). lm-eval's own class does all the rest. This one exists for what YAML
+cannot say:
 
 * Which metrics there are follows from the documents (routes, labels, a long tail), see `eval_tasks.scoring`.
 * In a sampled task, one whose file says `repeats`, each response is a request of its own. lm-eval's `repeats` sends the same request again, and
   its default filter keeps the first answer; a server that takes a seed, which lm-eval fixes, answers all of them alike.
   Here the i-th request of a question to a server carries the seed plus i; `hf` and `vllm` draw from one running
   generator, and take no seed of their own.
+* A chat model that is run without its chat template brings a warning, once.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -21,15 +24,20 @@ from lm_eval.models.api_models import TemplateAPI
 from eval_tasks import statistics
 from eval_tasks.scoring import MEANS, score, score_samples
 
+_log = logging.getLogger(__name__)
 SEED = 1234
 """lm-eval's own seed for servers, which `--model_args seed=...` changes."""
 _SPECIAL: dict[str, statistics.Aggregation] = {
+    "acc_macro": statistics.mean_of_parts,
+    "acc_macro_stderr": statistics.mean_of_parts_stderr,
     "macro_f1": statistics.macro_f1,
     "macro_f1_stderr": statistics.macro_f1_stderr,
     "informedness": statistics.informedness,
     "informedness_stderr": statistics.informedness_stderr,
     "first_error_acc": statistics.mean_of_lists,
     "first_error_acc_stderr": statistics.mean_of_lists_stderr,
+    "first_error_guess": statistics.mean_of_lists,
+    "first_error_guess_stderr": statistics.mean_of_lists_stderr,
     "verdict_by_answer": statistics.mean_of_lists,
     "verdict_by_answer_stderr": statistics.mean_of_lists_stderr,
 }
@@ -56,6 +64,8 @@ class ReaderTask(ConfigurableTask):
 
     def construct_requests(self, doc: Mapping[str, Any], ctx: str, **kwargs: Any) -> list[Instance]:
         """One request for each response wanted; lm-eval hands `process_results` their answers in this order."""
+        if not kwargs.get("apply_chat_template"):
+            _warn_if_chat_model(*_tokenizer_of(self.config.metadata or {}))
         name, doc_id, _ = kwargs.pop("metadata")
         seeded = self.is_sampled and self._is_served(kwargs.get("chat_template"))
         requests = []
@@ -80,6 +90,34 @@ class ReaderTask(ConfigurableTask):
         return isinstance(getattr(chat_template, "__self__", None), TemplateAPI)
 
 
+def _tokenizer_of(model_args: Mapping[str, Any]) -> tuple[str, str | None, bool]:
+    """Name, revision and trust of the model's tokenizer, from the model's arguments; no name where they have none."""
+    name = next((model_args[key] for key in ("tokenizer", "pretrained", "model") if model_args.get(key)), "")
+    return str(name), model_args.get("revision"), model_args.get("trust_remote_code") is True
+
+
+@cache
+def _warn_if_chat_model(tokenizer: str, revision: str | None, trust_remote_code: bool) -> None:
+    """Say once that the model has a chat template and is asked without it."""
+    if not tokenizer:
+        return
+    from transformers import AutoTokenizer
+
+    try:
+        found = AutoTokenizer.from_pretrained(
+            tokenizer, revision=revision, trust_remote_code=trust_remote_code, local_files_only=True
+        )
+    except Exception as error:  # noqa: BLE001 - a hint must not end a run, whatever the tokenizer raises
+        _log.debug("%s: not known whether it has a chat template (%s)", tokenizer, error)
+        return
+    if found.chat_template:
+        _log.warning(
+            "%s has a chat template, but prompts are sent without it: training renders prompts with it, and scores "
+            "without it are too low. Add --apply_chat_template to the lm_eval command",
+            tokenizer,
+        )
+
+
 def _aggregation(name: str) -> statistics.Aggregation:
     if name in _SPECIAL:
         return _SPECIAL[name]
@@ -90,4 +128,6 @@ def _aggregation(name: str) -> statistics.Aggregation:
 
 
 def _is_higher_better(name: str) -> bool | None:
-    return None if name.startswith("verdict_by_answer") else MEANS.get(name, not name.endswith("_stderr"))
+    if name.startswith(("verdict_by_answer", "first_error_guess")):
+        return None
+    return MEANS.get(name, not name.endswith("_stderr"))

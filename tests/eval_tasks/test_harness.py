@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from data_prep.demo_model import DemoSize, build_demo_model, save_demo_model
 from eval_tasks.link import SOURCE
 from eval_tasks.task import SEED
 
@@ -135,6 +136,31 @@ def test_the_cache_serves_greedy_responses_and_never_samples(tmp_path: Path) -> 
         ]
         assert rows[0] == rows[1] and first.asked
         assert len(second.asked) == asked_again
+
+
+@pytest.fixture
+def chat_model(tmp_path: Path) -> str:
+    """A folder with a tokenizer that has a chat template."""
+    size = DemoSize(hidden=32, layers=1, intermediate=64, vocabulary=300)
+    save_demo_model(*build_demo_model(["some text"], size), tmp_path / "chat")
+    return str(tmp_path / "chat")
+
+
+def test_a_chat_model_without_its_template_brings_one_warning(
+    chat_model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for apply, warnings in ((True, 0), (False, 1), (False, 1)):
+        for task in ("realm_law", "realm_law_sampled"):
+            evaluate(Scripted(), task, {"pretrained": chat_model}, apply_chat_template=apply)
+        said = [record for record in caplog.records if "--apply_chat_template" in record.message]
+        assert len(said) == warnings and all(chat_model in record.message for record in said)
+
+
+def test_a_model_without_a_template_brings_none(chat_model: str, caplog: pytest.LogCaptureFixture) -> None:
+    (Path(chat_model) / "chat_template.jinja").unlink()
+    for model_args in ({"pretrained": chat_model}, {"model": "served/elsewhere"}, {}):
+        evaluate(Scripted(), "realm_law", model_args, apply_chat_template=False)
+    assert "--apply_chat_template" not in caplog.text
 
 
 # ------------------------------ a server ------------------------------
