@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reward_fns.content import content_uid
+from reward_fns.ground_truth import golds
 from reward_fns.mrpv import best_constant_guesses, measured_right_share
 from reward_fns.routes import routes_from
 
@@ -64,11 +65,22 @@ def documents(rows: Iterable[Mapping[str, Any]], guided: bool, where: str) -> li
         guided: whether prompts show routes; rows without any are then left out and counted.
         where: what to call the rows in messages.
 
+    Returns:
+        Documents with a text as `gold`; where some row has several gold answers, with a list each.
+
     Raises:
         ValueError: a prompt is no single question, or no row is left.
     """
     other = "unguided" if guided else "guided"
-    docs = [_document(row, guided) for row in rows if (row["extra_info"] or {}).get("regime") != other]
+    wanted = [row for row in rows if (row["extra_info"] or {}).get("regime") != other]
+    docs = [doc for row in wanted if (doc := _document(row, guided))["gold"]]
+    if len(docs) < len(wanted):
+        unread = len(wanted) - len(docs)
+        _log.warning(
+            "%s: %d of %d rows have no readable gold answer and are left out", where, unread, len(wanted)
+        )
+    if all(len(doc["gold"]) == 1 for doc in docs):
+        docs = [{**doc, "gold": doc["gold"][0]} for doc in docs]
     docs = _told_apart(docs, where)
     if guided:
         found = len(docs)
@@ -85,7 +97,8 @@ def _told_apart(docs: Sequence[Mapping[str, Any]], where: str) -> list[dict[str,
     copies: Counter[str] = Counter()
     named: dict[str, dict[str, Any]] = {}
     for doc in docs:
-        uid = own = str(doc["uid"] or content_uid(doc["question"], str(doc["gold"])))
+        gold = doc["gold"] if isinstance(doc["gold"], str) else " or ".join(doc["gold"])
+        uid = own = str(doc["uid"] or content_uid(doc["question"], gold))
         while own in named:
             copies[uid] += 1
             own = f"{uid}-{copies[uid] + 1}"
@@ -123,6 +136,7 @@ def as_dataset(docs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _document(row: Mapping[str, Any], guided: bool) -> dict[str, Any]:
+    """A document with the tuple of its gold answers, empty where none can be read."""
     messages = list(row["prompt"])
     roles = [message["role"] for message in messages]
     if roles not in (["user"], ["system", "user"]):
@@ -134,7 +148,14 @@ def _document(row: Mapping[str, Any], guided: bool) -> dict[str, Any]:
         "uid": extra.get("uid"),
         "system": messages[0]["content"] if len(messages) == 2 else "",
         "question": messages[-1]["content"],
-        "gold": row["reward_model"]["ground_truth"],
+        "gold": _golds(row["reward_model"]),
         "data_source": row["data_source"],
     }
     return {**doc, "routes": (extra.get("routes") or [])[:MAX_ROUTES]} if guided else doc
+
+
+def _golds(reward_model: Mapping[str, Any] | None) -> tuple[str, ...]:
+    try:
+        return golds((reward_model or {}).get("ground_truth"))
+    except ValueError:
+        return ()

@@ -9,11 +9,12 @@ cannot say:
   Here the i-th request of a question to a server carries the seed plus i; `hf` and `vllm` draw from one running
   generator, and take no seed of their own.
 * A chat model that is run without its chat template brings a warning, once.
+* The reader has to know whether a prompt ended inside `<think>`, as some chat templates leave it.
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -23,6 +24,7 @@ from lm_eval.models.api_models import TemplateAPI
 
 from eval_tasks import statistics
 from eval_tasks.scoring import MEANS, score, score_samples
+from reward_fns.response import opens_thinking
 
 _log = logging.getLogger(__name__)
 SEED = 1234
@@ -56,6 +58,7 @@ class ReaderTask(ConfigurableTask):
         if self.repeats < 1:
             raise ValueError(f"repeats is {self.repeats}; ask for at least one response to a question")
         self.set_config("repeats", self.repeats)
+        self._instances: list[Instance] | None = None  # lm-eval's own, which only `build_all_requests` sets
         # Any response shows which metrics there are.
         names = self.process_results(self.eval_docs[0], [""] * self.repeats)
         self._metric_fn_list = dict.fromkeys(names)
@@ -66,6 +69,11 @@ class ReaderTask(ConfigurableTask):
         """One request for each response wanted; lm-eval hands `process_results` their answers in this order."""
         if not kwargs.get("apply_chat_template"):
             _warn_if_chat_model(*_tokenizer_of(self.config.metadata or {}))
+        elif "think_end_token" in (self.config.metadata or {}) and opens_thinking(str(ctx)):
+            raise ValueError(
+                "think_end_token takes the thinking away before the tasks see it, and then thinking that was cut looks like "
+                "an answer: leave it out of --model_args, the tasks read </think> themselves"
+            )
         name, doc_id, _ = kwargs.pop("metadata")
         seeded = self.is_sampled and self._is_served(kwargs.get("chat_template"))
         requests = []
@@ -81,7 +89,20 @@ class ReaderTask(ConfigurableTask):
         """The metrics of a document from its responses; only lm-eval's own mark under `--predict_only`."""
         if "bypass" in self._metric_fn_list:
             return {"bypass": None}
-        return score_samples(doc, results) if self.is_sampled else score(doc, results[0])
+        opened = self._instances is not None and self._opened.get(doc["uid"], False)
+        return score_samples(doc, results, opened) if self.is_sampled else score(doc, results[0], opened)
+
+    @cached_property
+    def _opened(self) -> dict[str, bool]:
+        """By uid: whether the prompt, as it was sent, ended inside `<think>`.
+
+        What a server makes of its messages cannot be seen: `--metadata thinking_opened=true` says it.
+        """
+        stated = (self.config.metadata or {}).get("thinking_opened")
+        return {
+            request.doc["uid"]: opens_thinking(str(request.args[0])) if stated is None else stated is True
+            for request in self._instances or ()
+        }
 
     def _is_served(self, chat_template: Callable[..., Any] | None) -> bool:
         """Whether the model is behind a server: its address stands in the model's arguments, or its class says so."""

@@ -16,11 +16,12 @@ HOLDINGS = 5
 
 def make(record: Mapping[str, Any], ledger: Ledger) -> Item:
     """The citing text and the question, with the lettered holdings."""
+    holdings: Any = record.get("endings")
     if "citing_prompt" in record:
         text = text_at(record, "citing_prompt")
         holdings = [text_at(record, f"holding_{place}") for place in range(HOLDINGS)]
     else:
-        text, holdings = text_at(record, "context"), record.get("endings")
+        text = text_at(record, "context")
     if not isinstance(holdings, list) or not all(isinstance(one, str) for one in holdings):
         raise Refused("no list of texts under `endings`")
     keys = [str(place) for place in range(len(holdings))]

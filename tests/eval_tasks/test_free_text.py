@@ -85,6 +85,23 @@ def test_acc_stays_strict_and_a_tag_decides(response: str, acc: float, flexible:
     assert (got["acc"], got["acc_flexible"]) == (acc, flexible)
 
 
+@pytest.mark.parametrize(
+    ("response", "acc", "flexible", "truncated"),
+    [
+        ("First guess: <answer> 18 </answer>. Hmm, let me verify by", 0.0, 0.0, 1.0),
+        ("The answer is 18.", 0.0, 0.0, 1.0),
+        ("17? </think> The answer is 18.", 0.0, 1.0, 0.0),
+        ("17? </think> <answer> 18 </answer>", 1.0, 1.0, 0.0),
+        ("<think> 17? </think> <answer> 18 </answer>", 1.0, 1.0, 0.0),
+    ],
+)
+def test_thinking_that_the_prompt_opened(
+    response: str, acc: float, flexible: float, truncated: float
+) -> None:
+    got = score(MATH, response, opened=True)
+    assert (got["acc"], got["acc_flexible"], got["truncated"]) == (acc, flexible, truncated)
+
+
 def test_verdicts_are_no_answer_and_samples_are_read_too() -> None:
     route = {"steps": ["9 + 9 = 18"], "answer": "18", "label": True, "source": "s"}
     guided = {**MATH, "data_source": "realm/math/guided", "routes": [route], "right_share": 0.5}

@@ -341,6 +341,31 @@ def test_rows_in_verl_s_schema_are_as_many_questions(
         assert "1 of 41 rows have the uid of an earlier row; each counts" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("golds", "gold"), [([["1"], ["2"]], "1"), ([["1", "one"], ["2"]], ["1", "one"]), ([1, 2], "1")]
+)
+def test_gold_answers_in_other_people_s_forms(golds: list[Any], gold: Any, tmp_path: Path) -> None:
+    rows = [
+        {**row, "reward_model": {"style": "rule", "ground_truth": own}}
+        for row, own in zip(in_verl_s_schema(2), golds, strict=True)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    doc = prepared.load(str(tmp_path / "a.parquet"))["test"][0]
+    assert doc["gold"] == gold
+    assert (score(doc, "<answer> 1 </answer>")["acc"], score(doc, "so 1")["acc_flexible"]) == (1.0, 0.0)
+    assert score(doc, "The answer is 1.")["acc_flexible"] == 1.0
+
+
+def test_rows_without_a_gold_answer_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = in_verl_s_schema(3)
+    rows[1]["reward_model"] = {"style": "rule", "ground_truth": None}
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    assert [doc["gold"] for doc in read_parquet(tmp_path / "a.parquet", False)] == ["1", "3"]
+    assert "1 of 3 rows have no readable gold answer and are left out" in caplog.text
+
+
 def test_rows_without_extra_info_are_read(tmp_path: Path) -> None:
     pq.write_table(
         pa.Table.from_pylist([{**row, "extra_info": None} for row in in_verl_s_schema(2)]),

@@ -57,6 +57,7 @@ def test_verdicts_that_compare_answers_agree_with_the_own_one_right_or_not() -> 
     ("response", "cut"),
     [
         ("<think> so", True),
+        ("<think> maybe <answer> 18 </answer>, or", True),
         ("<think> so </think><answer> 1", True),
         ("<verdicts>\n1: right", True),
         ("<think> so </think>", False),
