@@ -39,15 +39,20 @@ def read_parquet(path: Path, guided: bool) -> list[dict[str, Any]]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not in that schema, or as `documents`.
+        ValueError: it is no parquet file or not in that schema, or as `documents`.
     """
-    import pyarrow.parquet as pq  # heavy, and only lm-eval's own process needs it
+    import pyarrow as pa  # heavy, and only lm-eval's own process needs it
+    import pyarrow.parquet as pq
 
     if not path.is_file():
         raise FileNotFoundError(
             f"no file {path}; `realm prep` writes such files, and `realm prep --help` lists how"
         )
-    missing = {"data_source", "prompt", "reward_model", "extra_info"} - set(pq.read_schema(path).names)
+    try:
+        columns = pq.read_schema(path).names
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} is no parquet file; `realm prep table` makes one of a table") from error
+    missing = {"data_source", "prompt", "reward_model", "extra_info"} - set(columns)
     if missing:
         raise ValueError(
             f"{path} lacks the columns {', '.join(sorted(missing))}: not a file of ReaLM's RL schema"

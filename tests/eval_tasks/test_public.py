@@ -310,6 +310,9 @@ def test_what_cannot_be_used_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no row with routes"):
         read_parquet(write_prepared(tmp_path / "a.parquet", [make_row("q?")]), True)
     pq.write_table(pa.table({"text": ["x"]}), tmp_path / "b.parquet")
+    (tmp_path / "c.jsonl").write_text("{}")
+    with pytest.raises(ValueError, match="c.jsonl is no parquet file"):
+        read_parquet(tmp_path / "c.jsonl", False)
     with pytest.raises(ValueError, match="lacks the columns data_source"):
         read_parquet(tmp_path / "b.parquet", False)
 
