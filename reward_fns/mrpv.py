@@ -238,20 +238,31 @@ def is_consistent(
     return True
 
 
-def measured_guess_rates(routes: Iterable[Route]) -> dict[int, tuple[float, ...]]:
+def measured_guess_rates(
+    routes: Iterable[Route], min_routes: int = MIN_ROUTES_FOR_RATE
+) -> dict[int, tuple[float, ...]]:
     """How often each step is the first error, by number of steps, over negative routes.
 
-    Lengths with fewer than `MIN_ROUTES_FOR_RATE` routes are left out.
+    Lengths with fewer than `min_routes` routes are left out.
     """
     positions: defaultdict[int, Counter[int]] = defaultdict(Counter)
     for route in routes:
-        if not route.label and not route.disputed and route.first_error is not None:
+        if route.is_located and route.first_error is not None:
             positions[len(route.steps)][route.first_error] += 1
     return {
         steps: tuple(counts[step] / counts.total() for step in range(steps))
         for steps, counts in sorted(positions.items())
-        if counts.total() >= MIN_ROUTES_FOR_RATE
+        if counts.total() >= min_routes
     }
+
+
+def best_constant_guesses(routes: Iterable[Route]) -> dict[int, int]:
+    """By number of steps: the step (0-based) that is the first error of most of these routes, the earliest of equals.
+
+    What a judge who does not read would answer at best; in hindsight, as it is measured on the routes it is used for.
+    """
+    rates = measured_guess_rates(routes, min_routes=1)
+    return {steps: shares.index(max(shares)) for steps, shares in rates.items()}
 
 
 def measured_right_share(banks: Iterable[Sequence[Route]]) -> float | None:

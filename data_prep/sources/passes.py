@@ -49,7 +49,9 @@ class Rejects:
 
 @dataclass
 class Pass:
-    """Iterating yields (index, item, uid) of the wanted records, each question once, and fills the counts.
+    """Iterating yields (index, item, uid) of the wanted records and fills the counts.
+
+    In a training split each question comes once. In any other an equal record is kept, as published figures count it.
 
     Attributes:
         read: the records.
@@ -81,7 +83,7 @@ class Pass:
             self._refuse(place, f"route: {reason}", text)
 
         ledger = Ledger(domains.get(self.source.domain), self.split, refuse_route)
-        prover = _Prover(self.source, ledger, self.filters())
+        prover = _Prover(self.source, ledger, self.filters(), self.split in TRAINING_SPLITS)
         index = -1
         for index, record in enumerate(self.read()):
             if index % TELL_EVERY == TELL_EVERY - 1:
@@ -124,8 +126,8 @@ class _Filtered(ValueError):
 class _Prover:
     """Tells whether an item is new, is read by its domain, and passes the filters."""
 
-    def __init__(self, source: Source, ledger: Ledger, filters: Sequence[Filter]) -> None:
-        self._source, self._ledger, self._filters = source, ledger, filters
+    def __init__(self, source: Source, ledger: Ledger, filters: Sequence[Filter], each_once: bool) -> None:
+        self._source, self._ledger, self._filters, self._each_once = source, ledger, filters, each_once
         self._answer_of: dict[int, int] = {}
 
     def prove(self, item: Item) -> str:
@@ -138,8 +140,10 @@ class _Prover:
         uid: str = row["extra_info"]["uid"]
         question, answer = int(content_uid(item.question, ""), 16), int(uid, 16)
         known = self._answer_of.get(question)
-        if known is not None:
-            raise ValueError("question repeated" + ("" if known == answer else " with another answer"))
+        if known not in (None, answer):
+            raise ValueError("question repeated with another answer")
+        if known is not None and self._each_once:
+            raise ValueError("question repeated")
         problems = self._ledger.domain.check_row(row)
         if problems:
             raise ValueError(problems[0])

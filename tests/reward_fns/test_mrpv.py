@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from reward_fns.domains.math import DOMAIN
 from reward_fns.mrpv import (
     Weights,
+    best_constant_guesses,
     check_weights,
     decisive_credit,
     is_consistent,
@@ -147,6 +148,13 @@ def test_guess_rates_need_enough_undisputed_routes() -> None:
     few = [route(False, steps=4, first_error=1)] * 19
     disputed = [Route(("s",) * 5, "7", False, True, 1, "test")] * 30
     assert measured_guess_rates([*many, *few, *disputed, route(True)]) == {3: (0.5, 0.5, 0.0)}
+
+
+def test_the_best_constant_guess_is_the_commonest_first_error_of_a_length() -> None:
+    bank = [route(False, steps=3, first_error=i) for i in (2, 1, 2)]
+    bank += [route(False, steps=4, first_error=i) for i in (3, 0)]
+    bank += [route(True, steps=5), route(False, steps=6)]
+    assert best_constant_guesses(bank) == {3: 2, 4: 0}
 
 
 def test_measured_share_is_a_mean_over_questions() -> None:
