@@ -105,26 +105,60 @@ class Found:
 def read_runs(given: Sequence[str]) -> Found:
     """Read what `realm compare` was given: folders of one model, parents of several, or NAME=PATH.
 
+    Several training runs of one arm are `PATH,PATH,...` or NAME=PATH,PATH,..., or the same NAME given again; they come
+    out as runs of one name, in the order given.
+
     Raises:
         FileNotFoundError: a path is not there, or holds no results of lm-eval.
-        ValueError: NAME=PATH with several models in PATH, or two runs of one name.
+        ValueError: a path of an arm holds several models or was given twice, or two arms have one name.
     """
     found = Found()
+    is_named: dict[str, list[bool]] = {}  # one entry an argument
+    read: set[tuple[str, Path]] = set()
     for text in given:
-        name, equals, rest = ("", "", text) if Path(text).exists() else text.partition("=")
-        path = Path(rest if equals else text)
-        folders = _result_files(path)
-        if equals and len(folders) > 1:
-            inside = ", ".join(sorted(str(folder.relative_to(path)) for folder in folders))
+        name, paths = _name_and_paths(text)
+        runs: list[tuple[str, list[Path]]] = []
+        for path in paths:
+            folders = _result_files(path)
+            if (name or len(paths) > 1) and len(folders) > 1:
+                inside = ", ".join(sorted(str(folder.relative_to(path)) for folder in folders))
+                raise ValueError(
+                    f"{path} holds the results of {len(folders)} models ({inside}); give NAME=PATH for one, "
+                    "NAME=PATH,PATH for training runs of one arm"
+                )
+            runs += _names_of(path, folders).items()
+        joined = "+".join(dict.fromkeys(label for label, _ in runs)) if len(paths) > 1 else ""
+        for arm in dict.fromkeys(name or joined or label for label, _ in runs):
+            is_named.setdefault(arm, []).append(bool(name))
+        for label, files in runs:
+            newest = name or joined or label, files[-1].resolve()
+            if newest in read:
+                raise ValueError(f"{newest[0]}: {newest[1].parent} was given twice; it is one training run")
+            read.add(newest)
+            found.runs.append(_read_run(newest[0], files, found.notes))
+    for name, named in is_named.items():
+        if len(named) > 1 and not all(named):
             raise ValueError(
-                f"{path} holds the results of {len(folders)} models ({inside}); give NAME=PATH for one"
+                f"{len(named)} runs are named {name!r}; give each a name: NAME=PATH "
+                "(the same name for training runs of one arm)"
             )
-        for label, files in _names_of(path, folders).items():
-            found.runs.append(_read_run(name or label, files, found.notes))
-    for name, count in Counter(run.name for run in found.runs).items():
-        if count > 1:
-            raise ValueError(f"{count} runs are named {name!r}; give each a name: NAME=PATH")
     return found
+
+
+def _name_and_paths(text: str) -> tuple[str, list[Path]]:
+    """The name ("" for none) and the folders of one argument; a path that is there may hold any character.
+
+    Raises:
+        ValueError: it names no path.
+    """
+    if Path(text).exists():
+        return "", [Path(text)]
+    before, equals, after = text.partition("=")
+    name, rest = (before, after) if equals else ("", text)
+    parts = [rest] if Path(rest).exists() else rest.split(",")
+    if not all(parts):
+        raise ValueError(f"{text!r} names no folder, or an empty one; give PATH, NAME=PATH or NAME=PATH,PATH")
+    return name, [Path(part) for part in parts]
 
 
 def _result_files(path: Path) -> dict[Path, list[Path]]:
