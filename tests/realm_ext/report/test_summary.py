@@ -5,11 +5,10 @@ from collections.abc import Mapping
 import pytest
 
 from realm_ext.report.reading import Evaluation, Run
-from realm_ext.report.stats import Interval
+from realm_ext.results.statistics import Interval, p_text
 from realm_ext.report.summary import (
     duration,
     interval_of,
-    p_text,
     percent_interval,
     points_interval,
     summarize,
