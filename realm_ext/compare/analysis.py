@@ -120,9 +120,7 @@ def _scores(name: str, held: Results, options: Options, found: Comparison) -> li
     return scores
 
 
-def _from_samples(
-    name: str, held: Results, key: Key, options: Options, found: Comparison
-) -> Spread | None:
+def _from_samples(name: str, held: Results, key: Key, options: Options, found: Comparison) -> Spread | None:
     """None, and a note, where the samples do not give lm-eval's figure, or the runs' documents differ."""
     rows = [result.samples.get(key[1], {}) for result in held]
     if not all(rows) or any(run.keys() != rows[0].keys() for run in rows):
@@ -169,7 +167,11 @@ def _compare_pair(
     note_settings(after, before, what, found)
     main = found.main.get(task)
     wanted = options.metrics or (main[:1] if main else ())
-    keys = [key for key in given[0].metrics if key[0] in wanted and all(key in r.metrics for r in (*after, *before))]
+    keys = [
+        key
+        for key in given[0].metrics
+        if key[0] in wanted and all(key in r.metrics for r in (*after, *before))
+    ]
     filters = [key[1] for key in (*keys, *([main] if main else []))]
     for chosen in dict.fromkeys(filters):
         of_filter = [key for key in keys if key[1] == chosen]

@@ -191,10 +191,8 @@ def unpaired(
     bounds = (-1.0, 1.0) if all(is_share(*figure) for figure in (*after, *before)) else UNBOUNDED
     made = replace(template, metric=key[0], values=values, higher=higher.get(key[0]), by_run=by_run)
     if len(by_run) > 1:
-        found = over_runs(by_run, variance, bounds)
-        return replace(
-            made, interval=found.interval, test="t", p_value=found.p_value, adjusted=found.p_value
-        )
+        found = over_runs(by_run, variance, bounds=bounds)
+        return replace(made, interval=found.interval, test="t", p_value=found.p_value, adjusted=found.p_value)
     if not known:
         return replace(made, test="unpaired")
     error = math.sqrt(variance)
@@ -216,7 +214,7 @@ def spread_of(figures: Sequence[Figure]) -> Spread:
     bounds = SHARE if shares else UNBOUNDED
     if len(values) == 1:
         return (normal_interval(values[0], errors[0], bounds), errors[0]) if errors else (None, None)
-    made = over_runs(values, sum(error**2 for error in errors) / len(values), bounds)
+    made = over_runs(values, sum(error**2 for error in errors) / len(values), bounds=bounds)
     return made.interval, made.stderr
 
 

@@ -38,7 +38,7 @@ from realm_ext.results.statistics import (
     is_least,
     left_out_differences,
     over_runs,
-    shared_variance,
+    question_variance,
     swap_differences,
     swap_sums,
     swap_test,
@@ -109,7 +109,9 @@ def _compare(
     (after_runs, its_tasks), (before_runs, group) = given
     both = pair_runs(after_runs, before_runs)
     named = [(run, guided or name) for run in after_runs] + [(run, name) for run in before_runs]
-    if both is None or not all(group in run.groups and key in run.groups[group].metrics for run, group in named):
+    if both is None or not all(
+        group in run.groups and key in run.groups[group].metrics for run, group in named
+    ):
         return []
     weights = weights_of([(run, run.groups[group]) for run, group in named], key)
     if weights is None:
@@ -182,13 +184,10 @@ def group_difference(
     ends = [sum(w * m.bounds[end] for w, m in zip(weights, measures, strict=True)) for end in (0, 1)]
     bounds = ends[0] - ends[1], ends[1] - ends[0]
     if half > 1:
-        shared = sum(
-            w**2 * shared_variance(left_out_differences(m)) for w, m in zip(weights, measures, strict=True)
-        )
-        found = over_runs(by_run, shared, bounds, made.n or 0)
-        return replace(
-            made, interval=found.interval, test="t", p_value=found.p_value, adjusted=found.p_value
-        )
+        parts = [question_variance(left_out_differences(measure)) for measure in measures]
+        variance = [sum(w**2 * part[i] for w, part in zip(weights, parts, strict=True)) for i in (0, 1)]
+        found = over_runs(by_run, *variance, bounds, made.n or 0)
+        return replace(made, interval=found.interval, test="t", p_value=found.p_value, adjusted=found.p_value)
     drawn, swapped = _resampled(measures, weights, options)
     p_value = swap_test(by_run[0], swapped)
     return replace(

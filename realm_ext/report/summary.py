@@ -231,7 +231,9 @@ def _gains_in_words(gains: Sequence[Gain]) -> list[str]:
     parts = [f"{gain.stage} {points(gain.change)}" for gain in gains if gain.change is not None]
     if len(parts) < 2:
         return []
-    start = f"{percent(gains[0].unguided)} {'' if gains[0].stage == 'before RL' else 'after '}{gains[0].stage}"
+    start = (
+        f"{percent(gains[0].unguided)} {'' if gains[0].stage == 'before RL' else 'after '}{gains[0].stage}"
+    )
     return [f"On the validation questions it was {start}; points since: {', '.join(parts)}."]
 
 

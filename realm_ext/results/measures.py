@@ -25,7 +25,9 @@ def mean_measure(*runs: Sequence[float]) -> Measure:
         ValueError: there is no run or no question, or the runs have different numbers of them.
     """
     if not runs or len({len(run) for run in runs}) != 1 or not len(runs[0]):
-        raise ValueError(f"runs need the same questions, one or more; got {[len(run) for run in runs]} of them")
+        raise ValueError(
+            f"runs need the same questions, one or more; got {[len(run) for run in runs]} of them"
+        )
     measure = build_measure(*runs)
     if measure is None:
         raise ValueError("scores are numbers; got other values")

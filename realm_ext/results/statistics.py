@@ -6,7 +6,8 @@
   percentile bootstrap over questions; for a difference McNemar's exact test, else random swaps of the answers.
 * Several runs: Student's t over the runs, crossed with the questions. All runs answer the same questions, so the spread
   between runs does not show how hard these happened to be; that part of the variance comes from the delete-one
-  jackknife over questions (for a plain mean it is the usual variance) and is added.
+  jackknife over questions (for a plain mean it is the usual variance) and is added. Nor is the interval ever narrower
+  than over the questions alone, where a few runs happen to agree.
 """
 
 import math
@@ -101,7 +102,7 @@ def estimate(measure: Measure, rounds: int = ROUNDS, seed: int = 0) -> Estimate:
     by_run = tuple(measure.value(run) for run in range(len(measure.columns)))
     if len(by_run) > 1:
         left_out = _left_out(measure)
-        return over_runs(by_run, shared_variance(left_out), measure.bounds, len(left_out))
+        return over_runs(by_run, *question_variance(left_out), measure.bounds, len(left_out))
     counted = int(measure.columns[0][:, 1].sum()) if measure.is_binary else 0
     if counted:
         share = min(1.0, by_run[0])
@@ -130,7 +131,7 @@ def paired_difference(measure: Measure, rounds: int = ROUNDS, seed: int = 0) -> 
     bounds = (low - high, high - low)
     if half > 1:
         left_out = left_out_differences(measure)
-        return over_runs(by_run, shared_variance(left_out), bounds, len(left_out))
+        return over_runs(by_run, *question_variance(left_out), bounds, len(left_out))
     after, before = measure.columns
     width = after.shape[1]
     sums = bootstrap_sums(np.concatenate([after, before], axis=1), rounds, seed)
@@ -148,18 +149,20 @@ def paired_difference(measure: Measure, rounds: int = ROUNDS, seed: int = 0) -> 
 
 def over_runs(
     by_run: Sequence[float],
-    shared: float,
+    questions: float,
+    own: float = 0.0,
     bounds: tuple[float, float] = UNBOUNDED,
     n_questions: int = 0,
 ) -> Estimate:
     """The mean over two or more training runs that answered the same questions.
 
-    With s the standard deviation between S runs, the interval reaches as far as sqrt(t² s²/S + z² shared), t with S - 1
-    degrees of freedom; p is the level at which it touches 0.
+    With s the standard deviation between S runs, the interval reaches as far as sqrt(t² s²/S + z² (questions - own)), t
+    with S - 1 degrees of freedom, and z² questions at least; p is the level at which it touches 0.
 
     Args:
         by_run: the value of each run.
-        shared: variance of their mean due to the questions they share, see `shared_variance`.
+        questions, own: variance of their mean due to the questions, and the part of it that the spread between the runs
+            shows already, see `question_variance`.
         bounds: of the mean; the interval is cut to them.
         n_questions: how many; decides p where nothing varies at all.
 
@@ -169,43 +172,46 @@ def over_runs(
     n_runs, mean = len(by_run), fmean(by_run)
     if n_runs < 2:
         raise ValueError(f"Student's t needs two runs or more, got {n_runs}")
-    between = float(np.var(by_run, ddof=1)) / n_runs
+    between, shared = float(np.var(by_run, ddof=1)) / n_runs, max(0.0, questions - own)
 
     def reach(level: float) -> float:
-        return math.sqrt(between * stdtrit(n_runs - 1, level / 2) ** 2 + shared * ndtri(level / 2) ** 2)
+        t, z = stdtrit(n_runs - 1, level / 2), ndtri(level / 2)
+        return math.sqrt(max(between * t**2 + shared * z**2, questions * z**2))
 
     far = abs(mean)
-    if reach(_LEAST_P) <= far:  # nothing varies, or nearly: then as a sign test over questions that all moved alike
+    if (
+        reach(_LEAST_P) <= far
+    ):  # nothing varies, or nearly: then as a sign test over questions that all moved alike
         p_value = 1.0 if far == 0 else min(1.0, max(_LEAST_P, 2.0 ** (1 - n_questions)))
     else:
         p_value = float(brentq(lambda level: reach(level) - far, _LEAST_P, 1.0, xtol=_LEAST_P))
     interval = Interval(mean - reach(SIGNIFICANT), mean + reach(SIGNIFICANT)).cut(bounds)
-    return Estimate(tuple(by_run), interval, math.sqrt(between + shared), p_value, "t")
+    return Estimate(tuple(by_run), interval, math.sqrt(max(between + shared, questions)), p_value, "t")
 
 
 def left_out_differences(measure: Measure) -> np.ndarray:
-    """[questions, pairs of runs] after minus before with one question left out, as `shared_variance` wants it."""
+    """[questions, pairs of runs] after minus before with one question left out, as `question_variance` wants it."""
     left_out = _left_out(measure)
     half = left_out.shape[1] // 2
     return left_out[:, :half] - left_out[:, half:]
 
 
-def shared_variance(left_out: np.ndarray) -> float:
-    """The variance of the mean over runs that is due to the questions all of them answer.
+def question_variance(left_out: np.ndarray) -> tuple[float, float]:
+    """The variance of the mean over runs that is due to the questions, by the jackknife.
 
     Args:
         left_out: [questions, runs] values with one question left out.
 
     Returns:
-        The jackknife variance of the mean over runs, less the part that the spread between the runs shows already.
+        All of it, and the part in which the runs differ, which the spread between them shows already.
     """
     n, n_runs = left_out.shape
     if n < 2:
-        return 0.0
+        return 0.0, 0.0
     deviations = left_out - left_out.mean(axis=0)
-    whole = (deviations.mean(axis=1) ** 2).sum()
+    scale = (n - 1) / n
     own = deviations.var(axis=1, ddof=1).sum() / n_runs
-    return float(max(0.0, (n - 1) / n * (whole - own)))
+    return scale * float((deviations.mean(axis=1) ** 2).sum()), scale * float(own)
 
 
 def within_noise(interval: Interval | None, adjusted: float) -> bool:

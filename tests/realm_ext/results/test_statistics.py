@@ -195,6 +195,16 @@ def test_what_all_runs_share_is_added_and_is_the_questions_variance() -> None:
     assert found.interval.low == pytest.approx(0.3 - Z * error, abs=1e-6)
 
 
+def test_runs_that_happen_to_agree_are_no_surer_than_their_questions() -> None:
+    """Three runs at 30% of 100 questions, other ones each: nothing varies between them, but the questions do."""
+    runs = [[0.0] * (30 * i) + [1.0] * 30 + [0.0] * (70 - 30 * i) for i in range(3)]
+    found = estimate(mean_measure(*runs))
+    # 90 questions with a mean of 1/3 and 10 with 0: variance 0.1 - 0.09, of 99
+    error = math.sqrt(0.01 / 99)
+    assert found.interval is not None
+    assert found.interval.high == pytest.approx(0.3 + Z * error, abs=1e-6)
+
+
 def test_one_checkpoint_may_stand_against_several_runs() -> None:
     before = [0.0] * 90 + [1.0] * 10
     runs = [[1.0] * k + before[k:] for k in (20, 24, 28)]
@@ -249,7 +259,10 @@ def test_bounds_are_those_of_the_metric() -> None:
     lengths = build_measure([120.0, 90.0], [400.0, 20.0])
     judged = build_measure([[[True, True], [False, True]]], [[[True, False], [False, True]]])
     assert lengths is not None and judged is not None
-    assert estimate(lengths).interval != estimate(Measure(lengths.columns, lengths.statistic, bounds=SHARE)).interval
+    assert (
+        estimate(lengths).interval
+        != estimate(Measure(lengths.columns, lengths.statistic, bounds=SHARE)).interval
+    )
     assert judged.bounds == (-1.0, 1.0)
 
 
