@@ -36,6 +36,7 @@ from realm_ext.compare.reading import Run, TaskResult
 from realm_ext.results.measures import agrees, build_measure
 from realm_ext.results.statistics import estimate
 
+FIRST_ERROR, GUESS = "first_error_acc", "first_error_guess"
 Results = Sequence[TaskResult]
 """Of one task, by the training runs of an arm."""
 
@@ -117,7 +118,18 @@ def _scores(name: str, held: Results, options: Options, found: Comparison) -> li
             stderr = figures[0][1] if len(held) == 1 and figures[0][1] is not None else made[1]
             by_run = tuple(value for value, _ in figures)
             scores.append(Score(name, held[0].task, *key, fmean(by_run), stderr, made[0], held[0].n, by_run))
+            if key[0] == FIRST_ERROR and (GUESS, key[1]) not in held[0].metrics:
+                scores += _guess(name, held, key[1], found)
     return scores
+
+
+def _guess(name: str, held: Results, chosen: str, found: Comparison) -> list[Score]:
+    """What stands beside `first_error_acc` in results that do not say it themselves."""
+    by_run = tuple(r.first_error_guess for r in held if r.first_error_guess is not None)
+    if len(by_run) < len(held):
+        found.notes.append(f"{name}: {held[0].task} {GUESS} is not known: the samples hold no routes")
+        return []
+    return [Score(name, held[0].task, GUESS, chosen, fmean(by_run), None, None, held[0].n, by_run)]
 
 
 def _from_samples(name: str, held: Results, key: Key, options: Options, found: Comparison) -> Spread | None:

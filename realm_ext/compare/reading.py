@@ -9,13 +9,15 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from realm_ext.report.json_values import clean, finite, load_json, mapping
 from realm_ext.report.reading import checkpoint_order
+from reward_fns.mrpv import best_guess_rate
 from reward_fns.response import parse_response
+from reward_fns.routes import Route, routes_from
 
 HEAD_CHARS = 160
 LABEL_CHARS = 40
@@ -60,6 +62,8 @@ class TaskResult:
         settings: what else a comparison needs to be alike, as texts.
         samples: by filter, then by document; empty without a samples file.
         data_source: of the documents, where they have one.
+        first_error_guess: what `first_error_acc` would be for the best constant guess by number of steps, from the routes
+            of the documents; None where they have none.
     """
 
     task: str
@@ -71,6 +75,7 @@ class TaskResult:
     settings: Mapping[str, str]
     samples: Mapping[str, Mapping[str, Sample]]
     data_source: str
+    first_error_guess: float | None = None
 
 
 @dataclass(frozen=True)
@@ -257,7 +262,7 @@ def _read_task(name: str, task: str, content: Mapping[str, Any], file: Path, not
     counts = mapping(mapping(content.get("n-samples")).get(task))
     n, original = finite(counts.get("effective")), finite(counts.get("original"))
     samples_file = file.with_name(f"samples_{task}_{_date_of(file)}.jsonl")
-    samples, data_source = _read_samples(samples_file, f"{name}/{samples_file.name}", notes)
+    samples, data_source, routes = _read_samples(samples_file, f"{name}/{samples_file.name}", notes)
     config = mapping(mapping(content.get("configs")).get(task))
     higher = mapping(mapping(content.get("higher_is_better")).get(task))
     return TaskResult(
@@ -275,15 +280,19 @@ def _read_task(name: str, task: str, content: Mapping[str, Any], file: Path, not
         },
         samples=samples,
         data_source=data_source,
+        first_error_guess=best_guess_rate(routes),
     )
 
 
-def _read_samples(path: Path, where: str, notes: list[str]) -> tuple[dict[str, dict[str, Sample]], str]:
-    """Samples by filter and document, and the documents' data source."""
+def _read_samples(
+    path: Path, where: str, notes: list[str]
+) -> tuple[dict[str, dict[str, Sample]], str, list[Route]]:
+    """Samples by filter and document, the documents' data source, and their routes."""
     if not path.is_file():
         notes.append(f"{where} is missing: no paired comparison (give lm_eval --log_samples)")
-        return {}, ""
+        return {}, "", []
     samples: dict[str, dict[str, Sample]] = {}
+    routes: list[Route] = []
     torn, data_source = 0, ""
     with path.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
@@ -293,7 +302,10 @@ def _read_samples(path: Path, where: str, notes: list[str]) -> tuple[dict[str, d
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 torn += bool(line.strip())
                 continue
-            data_source = data_source or str(mapping(logged.get("doc")).get("data_source", ""))
+            doc = mapping(logged.get("doc"))
+            data_source = data_source or str(doc.get("data_source", ""))
+            if "first_error_acc" in sample.scores:
+                routes += _routes_of(doc)
             rows = samples.setdefault(chosen, {})
             number = 1
             while key in rows:  # the same document stands more than once in the set
@@ -302,7 +314,15 @@ def _read_samples(path: Path, where: str, notes: list[str]) -> tuple[dict[str, d
             rows[key] = sample
     if torn:
         notes.append(f"{where}: {torn} lines are torn or no samples of lm-eval, left out")
-    return samples, data_source
+    return samples, data_source, routes
+
+
+def _routes_of(doc: Mapping[str, Any]) -> tuple[Route, ...]:
+    """The routes of a document without their text; none where it has no readable ones."""
+    try:
+        return tuple(replace(r, steps=("",) * len(r.steps)) for r in routes_from(doc.get("routes")))
+    except ValueError:
+        return ()
 
 
 def _sample_of(logged: Mapping[str, Any]) -> tuple[str, str, Sample]:

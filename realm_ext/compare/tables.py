@@ -64,13 +64,13 @@ def sentences(found: Comparison) -> list[str]:
         test = "" if d.n is not None else " (unpaired: samples are missing)"
         lines.append(
             f"{d.task}, {name_of((d.metric, d.filter))}: {d.after} against {d.before} "
-            f"{difference_text(d)}, {d.reading}{test}; {runs_text(found, (d.after, d.before))}."
+            f"{difference_text(d)}, {d.reading}{test}. {_sentence(runs_text(found, (d.after, d.before)))}"
         )
     for d in found.gaps:
         reading = gap_reading(d)
         arm = d.after.removesuffix(", guided")
         lines.append(
-            f"{d.task}: routes in the prompt bring {arm} {difference_text(d)}, {reading}; {runs_text(found, [arm])}."
+            f"{d.task}: routes in the prompt bring {arm} {difference_text(d)}, {reading}. {_sentence(runs_text(found, [arm]))}"
         )
     return lines + _changed_rule_sentences(found)
 
@@ -80,6 +80,10 @@ def gap_reading(gap: Difference) -> str:
     if gap.within_noise:
         return "within noise"
     return "routes help" if gap.reading in ("better", "higher") else "routes hurt"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def runs_text(found: Comparison, arms: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ QUARTERS = (7, 3, 4, 2)  # of Theme.phases, hardest first
 
 
 def plot_verdicts(run: Run, theme: Theme) -> Figure | None:
-    """The share of right and of wrong routes judged right; informedness and missing verdicts below."""
+    """The share of right and of wrong routes judged right; informedness, missing verdicts and first errors below."""
     log = run.rl
     judged: list[Line] = [
         ("right routes", log.get("realm/verdicts/right_judged_right"), theme.phases[RIGHT_ROUTES], "-"),
@@ -33,6 +33,8 @@ def plot_verdicts(run: Run, theme: Theme) -> Figure | None:
     below: list[Line] = [
         ("informedness", informedness(log), theme.ink, "-"),
         ("no verdict", log.get("realm/verdicts/missing"), theme.quiet, "--"),
+        ("first error", log.get("realm/first_error_acc"), theme.guided, "-"),
+        ("guess of it", log.get("realm/first_error_guess"), theme.guided, ":"),
     ]
     panels = [
         (lines, name, ratio)

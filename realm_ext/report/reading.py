@@ -5,7 +5,8 @@ run is worth having. Results follow lm-eval 0.4.13 (lm_eval/loggers/evaluation_t
 """
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,7 @@ def _read_metrics(
 # ------------------------------ lm-eval ------------------------------
 
 
-def _read_evaluations(folder: Path, asked: Set[str], notes: list[str]) -> tuple[Evaluation, ...]:
+def _read_evaluations(folder: Path, asked: AbstractSet[str], notes: list[str]) -> tuple[Evaluation, ...]:
     """The evaluations of all checkpoints; what was not asked for, by the names of the stages, is not missed."""
     if not folder.is_dir():
         notes.append("eval is missing: no checkpoint was evaluated with lm_eval")
@@ -172,7 +173,8 @@ def _read_results(path: Path, checkpoint: str, notes: list[str]) -> list[Evaluat
         chosen = "none" if "none" in filters else next(iter(filters), "none")
         accuracy = finite(metrics.get(f"{METRIC},{chosen}"))
         if accuracy is None or not 0.0 <= accuracy <= 1.0:
-            others = ", ".join(dict.fromkeys(clean(key.partition(",")[0]) for key in metrics if "," in key))
+            names = (clean(key.partition(",")[0]) for key in metrics if "," in key)
+            others = ", ".join(name for name in dict.fromkeys(names) if not name.endswith("_stderr"))
             notes.append(
                 f"{where}: {clean(task)} has no {METRIC} between 0 and 1, left out: the report reads {METRIC} alone, "
                 f"`realm compare` every metric (here {others or 'none'})"

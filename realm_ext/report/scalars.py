@@ -4,6 +4,7 @@ verl logs with `torch.utils.tensorboard` (verl/utils/tracking.py, `_TensorboardA
 adds an event file. Reading needs `tensorboard` alone, not TensorFlow.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class Series:
         """The points at these places, in rising order; a line begins anew behind each that is left out."""
         starts = [
             new
-            for new, (before, place) in enumerate(zip(places, places[1:], strict=False), start=1)
+            for new, (before, place) in enumerate(itertools.pairwise(places), start=1)
             if place > before + 1 or place in self.starts
         ]
         return Series(
@@ -49,7 +50,7 @@ class Series:
     def segments(self) -> list["Series"]:
         """The parts between the places at which a line begins anew."""
         edges = [0, *self.starts, len(self.steps)]
-        return [self.pick(range(a, b)) for a, b in zip(edges, edges[1:], strict=False)]
+        return [self.pick(range(a, b)) for a, b in itertools.pairwise(edges)]
 
 
 @dataclass(frozen=True)

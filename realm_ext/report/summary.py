@@ -221,9 +221,9 @@ def _headline(run: Run, comparisons: Sequence[Comparison], gains: Sequence[Gain]
         sentences.append(
             f"Unguided accuracy{on} went from {percent(accuracy[c.task, 'sft'])} after SFT "
             f"to {percent(accuracy[c.task, 'rl'])} {end}: {points(c.found.value)} points"
-            f"{interval}, {'within noise' if c.within_noise else 'more than noise'}; {ONE_RUN}."
+            f"{interval}, {'within noise' if c.within_noise else 'more than noise'}."
         )
-    return " ".join([*sentences, *_gains_in_words(gains)])
+    return " ".join([*sentences, f"{ONE_RUN.capitalize()}.", *_gains_in_words(gains)])
 
 
 def _gains_in_words(gains: Sequence[Gain]) -> list[str]:
