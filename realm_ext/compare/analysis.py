@@ -8,7 +8,7 @@ all, and the reason is kept.
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from realm_ext.compare.changed_rule import compare_changed_rules
+from realm_ext.compare.changed_rule import HIDDEN, compare_changed_rules
 from realm_ext.compare.comparison import (
     GUIDED,
     PRIMARY,
@@ -184,12 +184,13 @@ def _compare_pair(
         for key in given[0].metrics
         if key[0] in wanted and all(key in r.metrics for r in (*after, *before))
     ]
+    # results of the hidden task that were made before it said so have no direction either
+    higher = {} if task == HIDDEN else given[0].higher
     filters = [key[1] for key in (*keys, *([main] if main else []))]
     for chosen in dict.fromkeys(filters):
         of_filter = [key for key in keys if key[1] == chosen]
         rows = [[result.samples.get(chosen, {}) for result in side] for side in both]
         template = blank(task, chosen, a, b, runs=(len(given), len(reference)))
-        higher = given[0].higher
         if not all(rows[0]) or not all(rows[1]):
             for key in of_filter:
                 figures = [[result.metrics[key] for result in side] for side in both]
