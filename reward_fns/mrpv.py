@@ -337,8 +337,10 @@ def first_error_counts(
     """
     counts = {"first_errors": 0.0, "first_errors_named": 0.0, "first_errors_guessed": 0.0}
     for route, verdict in zip(shown, verdicts, strict=True):
+        if route.label or route.disputed or route.first_error is None:
+            continue
         rates = _rates_of(route, guess_rates)
-        if route.label or route.disputed or route.first_error is None or not rates:
+        if not rates:
             continue
         counts["first_errors"] += 1
         counts["first_errors_named"] += verdict is not None and verdict.step == route.first_error

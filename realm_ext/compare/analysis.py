@@ -194,9 +194,9 @@ def _compare_pair(
         if not all(rows[0]) or not all(rows[1]):
             for key in of_filter:
                 figures = [[result.metrics[key] for result in side] for side in both]
-                found.differences.append(unpaired(key, *figures, template, higher))
+                found.differences.append(unpaired(key, figures, template, higher))
             continue
-        pair = shared_samples(*rows, what, options, found)
+        pair = shared_samples(rows, what, options, found)
         if pair is None:
             continue
         differ = sum(
@@ -226,8 +226,8 @@ def _compare_regimes(name: str, arm: Sequence[Run], task: str, options: Options,
     higher = plain[0].higher
     if not all(rows[0]) or not all(rows[1]):
         figures = [[result.metrics[main] for result in side] for side in (guided, plain)]
-        found.gaps.append(unpaired(main, *figures, template, higher))
+        found.gaps.append(unpaired(main, figures, template, higher))
         return
-    pair = shared_samples(*rows, f"{task} of {name}, guided and unguided", options, found)
+    pair = shared_samples(rows, f"{task} of {name}, guided and unguided", options, found)
     if pair is not None:
         found.gaps += paired(pair, [main], template, higher, options)

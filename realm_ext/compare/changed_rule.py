@@ -121,9 +121,9 @@ def _compare(
         held = [key for key in keys if key in shown.metrics and key in hidden.metrics]
         figures = [([shown.metrics[key]], [hidden.metrics[key]]) for key in held]
         return [
-            unpaired(key, *both, template, shown.higher) for key, both in zip(held, figures, strict=True)
+            unpaired(key, both, template, shown.higher) for key, both in zip(held, figures, strict=True)
         ], []
-    pair = shared_samples([rows[0]], [rows[1]], what, options, found)
+    pair = shared_samples(([rows[0]], [rows[1]]), what, options, found)
     if pair is None:
         return [], []
     every = list(zip(pair[0][0], pair[1][0], strict=True))

@@ -52,7 +52,7 @@ class Comparison:
     """
 
     runs: tuple[str, ...]
-    counts: Mapping[str, int]
+    counts: Mapping[str, int] = field(default_factory=dict)
     scores: list[Score] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     gaps: list[Difference] = field(default_factory=list)
@@ -98,15 +98,16 @@ def note_settings(
 
 
 def shared_samples(
-    after: Sequence[Mapping[str, Sample]],
-    before: Sequence[Mapping[str, Sample]],
-    what: str,
-    options: Options,
-    found: Comparison,
+    sides: Sequence[Sequence[Mapping[str, Sample]]], what: str, options: Options, found: Comparison
 ) -> Pair | None:
-    """The samples of the documents that all runs have, in one order; None, and a refusal, where sets may not be compared."""
+    """The samples of the documents that all runs have, in one order; None, and a refusal, where sets may not be compared.
+
+    Args:
+        sides: of after and of before: by run, then by document.
+    """
+    after, before = sides
     keys = [key for key in after[0] if all(key in rows for rows in (*after, *before))]
-    only = [len(set().union(*side)) - len(keys) for side in (after, before)]
+    only = [len(set().union(*side)) - len(keys) for side in sides]
     if any(only) and not (options.allow_partial and keys):
         cure = "--allow-partial compares those in both" if keys else "there is nothing to compare"
         refusal = (

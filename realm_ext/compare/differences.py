@@ -172,17 +172,17 @@ def _moved(after: Sequence[object], before: Sequence[object]) -> tuple[int | Non
 
 def unpaired(
     key: Key,
-    after: Sequence[Figure],
-    before: Sequence[Figure],
+    figures: Sequence[Sequence[Figure]],
     template: Difference,
     higher: Mapping[str, bool | None],
 ) -> Difference:
     """A difference of summary figures, from their standard errors.
 
     Args:
-        after, before: figures of as many training runs each.
+        figures: of after and of before, of as many training runs each.
         template: as in `paired`.
     """
+    after, before = figures
     values = fmean(x for x, _ in after), fmean(y for y, _ in before)
     by_run = tuple(x - y for (x, _), (y, _) in zip(after, before, strict=True))
     errors = [error for _, error in (*after, *before) if error is not None]

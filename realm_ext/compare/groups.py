@@ -126,7 +126,7 @@ def _compare(
         versions = {result.version for side in results for result in side}
         if not all(rows[0]) or not all(rows[1]) or (mine == theirs and len(versions) > 1):
             return []
-        shared = shared_samples(*rows, what, options, found)
+        shared = shared_samples(rows, what, options, found)
         if shared is None:
             return []
         pairs.append(shared)
@@ -185,8 +185,8 @@ def group_difference(
     bounds = ends[0] - ends[1], ends[1] - ends[0]
     if half > 1:
         parts = [question_variance(left_out_differences(measure)) for measure in measures]
-        variance = [sum(w**2 * part[i] for w, part in zip(weights, parts, strict=True)) for i in (0, 1)]
-        found = over_runs(by_run, *variance, bounds, made.n or 0)
+        whole, own = (sum(w**2 * part[i] for w, part in zip(weights, parts, strict=True)) for i in (0, 1))
+        found = over_runs(by_run, whole, own, bounds, made.n or 0)
         return replace(made, interval=found.interval, test="t", p_value=found.p_value, adjusted=found.p_value)
     drawn, swapped = _resampled(measures, weights, options)
     p_value = swap_test(by_run[0], swapped)

@@ -26,8 +26,8 @@ DPI = 160
 COMPONENTS = {
     "score": "Score, all components weighted",
     "outcome": "Outcome: the answer is right",
-    "verdict": "Verdict: on average 0 is guessing, 1 perfect",
-    "decisive": "Decisive: on average 0 is guessing, 1 perfect",
+    "verdict": "Verdict: guessing 0, perfect 1",
+    "decisive": "Decisive: guessing 0, perfect 1",
     "format": "Format: the grammar held",
     "consistent": "Consistent with the verdicts",
 }
@@ -287,8 +287,8 @@ PLOTS = (
     Plot(
         "rewards",
         "Reward components by regime",
-        f"Means over the rollouts of a step. {_SMOOTHED} One step's mean verdict can pass 1 where the routes it shows are "
-        "mostly of the rarer kind.",
+        f"Means over the rollouts of a step. {_SMOOTHED} Verdict and decisive are 0 and 1 on average over a bank: a step's "
+        "mean verdict can pass 1 where the routes it shows are mostly of the rarer kind.",
         "realm/guided/... and realm/unguided/... in rl/tensorboard",
         plot_rewards,
     ),

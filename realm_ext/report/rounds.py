@@ -45,7 +45,10 @@ def join_rounds(rounds: Sequence[Mapping[str, Series]]) -> tuple[dict[str, Serie
             steps += [done + step for step in series.steps]
             values += series.values
         ends.append(done + max((series.steps[-1] for series in log.values()), default=0))
-    joined = {name: Series(*map(tuple, parts)) for name, parts in sorted(points.items())}
+    joined = {
+        name: Series(tuple(steps), tuple(values), tuple(starts))
+        for name, (steps, values, starts) in sorted(points.items())
+    }
     return joined, tuple(ends[:-1])
 
 

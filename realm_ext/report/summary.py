@@ -277,7 +277,7 @@ def trace_tables(found: TraceSummary) -> list[TextTable]:
 
 def gains_table(gains: Sequence[Gain]) -> TextTable:
     """What each stage brought."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             gain.stage,
             percent(gain.unguided),

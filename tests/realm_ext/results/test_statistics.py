@@ -108,7 +108,7 @@ def test_paired_difference_of_one_run() -> None:
     # sd of d is sqrt(0.5 - 0.09) = 0.640, error 0.2025: 0.3 -+ 0.397
     assert found.interval.low == pytest.approx(0.3 - Z * 0.2025, abs=0.11)
     assert found.interval.high == pytest.approx(0.3 + Z * 0.2025, abs=0.11)
-    assert (found.test, found.p_value) == ("McNemar", pytest.approx(2 * (1 + 5) / 32))
+    assert found.test == "McNemar" and found.p_value == pytest.approx(2 * (1 + 5) / 32)
     assert within_noise(found.interval, found.p_value)
 
 
@@ -137,7 +137,8 @@ def test_one_question_has_no_interval() -> None:
 
 
 def test_runs_need_the_same_questions_and_pairs() -> None:
-    for runs in ([], [[]], [[1.0], [1.0, 0.0]]):
+    given: list[list[list[float]]] = [[], [[]], [[1.0], [1.0, 0.0]]]
+    for runs in given:
         with pytest.raises(ValueError, match="same questions"):
             mean_measure(*runs)
     with pytest.raises(ValueError, match="pairs of runs, got 3 runs"):
@@ -172,7 +173,7 @@ def test_student_s_t_over_runs_by_hand() -> None:
     assert found.interval.high == pytest.approx(0.14 + 0.09937, abs=1e-5)
     # two-sided p of t with 2 degrees: 1 - t / sqrt(t^2 + 2) = 1 - 6.0622 / 6.2250
     assert found.p_value == pytest.approx(1 - 6.0622 / math.sqrt(6.0622**2 + 2), abs=1e-5)
-    assert (found.test, found.stderr) == ("t", pytest.approx(0.04 / math.sqrt(3)))
+    assert found.test == "t" and found.stderr == pytest.approx(0.04 / math.sqrt(3))
 
 
 def test_the_published_differences_of_the_study_with_student_s_t() -> None:
