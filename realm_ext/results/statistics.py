@@ -27,7 +27,7 @@ SHARE = (0.0, 1.0)
 UNBOUNDED = (-math.inf, math.inf)
 _LEAST_P = 1e-12
 _AT_A_TIME = 4_000_000  # draws held in memory at once
-_KEPT = 50_000_000  # draws kept for the next measure of as many questions
+_KEPT = 20_000_000  # draws kept for the next measure of as many questions
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """From column sums [..., columns] to values [...]: a score that depends on its questions through sums alone."""
@@ -358,7 +358,7 @@ def _weighted(draws: Draws, columns: np.ndarray, rounds: int, seed: int) -> np.n
     return np.concatenate([weights.astype(np.float64) @ columns for weights in parts])
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=3)
 def _kept(draws: Draws, n: int, rounds: int, seed: int) -> tuple[np.ndarray, ...]:
     """Drawing takes far longer than the sums, and every metric of a task takes the same draws."""
     return tuple(draws(n, rounds, seed))
