@@ -104,6 +104,11 @@ class ReaderTask(ConfigurableTask):
             for request in self._instances or ()
         }
 
+    def higher_is_better(self) -> dict[str, bool | None]:
+        """As lm-eval has it; none for the metrics that the task's metadata lists as `undirected`."""
+        undirected = (self.config.metadata or {}).get("undirected", ())
+        return {**super().higher_is_better(), **dict.fromkeys(undirected)}
+
     def _is_served(self, chat_template: Callable[..., Any] | None) -> bool:
         """Whether the model is behind a server: its address stands in the model's arguments, or its class says so."""
         if "base_url" in (self.config.metadata or {}):  # lm-eval merges the model's arguments in here

@@ -184,5 +184,7 @@ def test_realm_compare_reads_the_real_output(output: Path, tmp_path: Path) -> No
         (4 * LIMIT, 0.0, "within noise"),
     }
     assert {(gap["n"], gap["task"]) for gap in written["gaps"]} >= {(LIMIT, "realm_search_relevance")}
-    assert all(score["interval"] for score in written["scores"])
+    assert all(s["interval"] for s in written["scores"] if s["metric"] != "first_error_guess")
+    guided = {s["metric"]: s["value"] for s in written["scores"] if s["task"].endswith("relevance_guided")}
+    assert 0.0 < guided["first_error_guess"] <= 1.0, "beside first_error_acc in any results of guided tasks"
     assert not any("from the samples" in note for note in written["notes"])

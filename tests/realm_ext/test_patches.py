@@ -78,7 +78,12 @@ def test_with_an_accelerator_only_what_is_needed_there_is_patched(monkeypatch: p
     hooked = []
     monkeypatch.setattr(patches, "when_imported", lambda module: lambda apply: hooked.append(apply.__name__))
     patches.install(on_cpu=False)
-    assert hooked == ["_group_that_others_reach", "_sender_of_this_ray", "_receiver_of_this_ray"]
+    assert hooked == [
+        "_group_that_others_reach",
+        "_sender_of_this_ray",
+        "_receiver_of_this_ray",
+        "_micro_batches_of_like_lengths",
+    ]
 
 
 def test_a_process_group_is_made_after_gloo_has_its_interface(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,3 +128,17 @@ def test_what_the_trainer_reads_of_a_rollout() -> None:
     assert found.is_right is True
     assert Rollout.from_stored("a_0_0", TAG, {"reward_extra_info": {"acc": 0.0}}).is_right is False
     assert Rollout.from_stored("a_0_0", TAG, {}).is_right is None
+
+
+def test_first_errors_named_stand_beside_the_best_constant_guess() -> None:
+    one: dict[str, float] = {"first_errors": 3, "first_errors_named": 1, "first_errors_guessed": 1.5}
+    other: dict[str, float] = {"first_errors": 1, "first_errors_named": 1, "first_errors_guessed": 0.5}
+    metrics = step_metrics(
+        [
+            stored("a_0_0", True, 1.0, reward=one),
+            stored("a_1_0", True, 1.0, reward=other),
+            stored("a_2_0", False, 1.0),
+        ]
+    )
+    assert (metrics["realm/first_error_acc"], metrics["realm/first_error_guess"]) == (0.5, 0.5)
+    assert "realm/first_error_acc" not in step_metrics([stored("a_0_0", True, 1.0)])
