@@ -19,13 +19,13 @@ from data_prep.distill.teacher_options import EngineArguments, MinUsable
 from data_prep.filters.similarity_option import Similarity, threshold_of
 from data_prep.further_domains import Domains, load_domains
 from data_prep.model_files import model_folder
-from data_prep.outputs import start_folder
+from data_prep.outputs import check_apart, start_folder
 from data_prep.routes.bank import open_parquet, questions_of
 from data_prep.routes.composition import Targets
 from data_prep.routes.engine import Engine, Reply, Sampling, VllmEngine
 from data_prep.routes.fingerprint import writer_of
 from data_prep.routes.first_errors_command import first_errors
-from data_prep.routes.folders import check_apart, finish_bank, refresh_hashes, write_harvested, write_selected
+from data_prep.routes.folders import finish_bank, refresh_hashes, write_harvested, write_selected
 from data_prep.routes.harvest import HarvestOptions
 from data_prep.routes.labels import STUDENT, label_bank
 from data_prep.routes.printing import describe_selected, describe_stats

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from data_prep.outputs import check_apart
 from data_prep.sources.reading import Record, find_files, read_file
 from data_prep.start.columns import find_columns
 from data_prep.start.folder import Plan, placing, write_all
@@ -62,6 +63,9 @@ def start(
     try:
         if labels.is_dir():
             raise ValueError(f"{labels} is a folder; give one file, so that row numbers tell where a row is")
+        domain = _domain_name(name or labels.stem)
+        folder = out or Path(domain)
+        check_apart(folder, labels, rules)
         records = [record for file in find_files(labels) for record in read_file(file, file.name)]
         values = [record.value for record in records if isinstance(record, Record)]
         if not values:
@@ -73,7 +77,6 @@ def start(
         book = read_rules(rules)
         found = read_labels(records, used, _merges(merge or ()), conflicts)
         split = split_examples(found.examples, seed, test_share, val_share)
-        domain = _domain_name(name or labels.stem)
         parameters: dict[str, Any] = {
             "map": columns,
             "merge": " ".join(merge or ()) or None,
@@ -91,7 +94,6 @@ def start(
             parameters={key: value for key, value in parameters.items() if value is not None},
             seed=seed,
         )
-        folder = out or Path(domain)
         with placing(folder, force) as new:
             write_all(new, plan)
     except (ValueError, OSError) as error:

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,10 +26,13 @@ from data_prep.outputs import (
     WrittenFile,
     finish_folder,
     hash_file,
+    hidden_folder,
+    remove_leftovers,
     start_folder,
     write_parquet,
     write_rejects,
 )
+from data_prep.part_files import LOCK
 from data_prep.schema import RL_SCHEMA, rl_row
 from data_prep.start.labels import Conflict, Example, Labels
 from data_prep.start.splits import Split
@@ -76,16 +78,14 @@ def placing(folder: Path, force: bool) -> Iterator[Path]:
             f"{folder} is there already; give another --out, or --force, which moves it to {_free(folder).name} first"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
-    try:
+    remove_leftovers(folder.parent)
+    with hidden_folder(folder.parent, folder.name) as new:
         yield new
         new.chmod(0o755)
+        (new / LOCK).unlink()
         if folder.exists():
             os.rename(folder, _free(folder))
         os.rename(new, folder)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
 
 
 def _free(folder: Path) -> Path:
