@@ -230,6 +230,7 @@ class Job:
 
 
 async def _run(job: Job, out: Path) -> Stop | None:
+    written: Written | None = None
     if isinstance(job.teacher, ProgramTeacher):
         with Live(_console, lambda: "") as live:
             written = await job.run.write(out, known_to(job.teacher), job.about, live)
@@ -243,7 +244,6 @@ async def _run(job: Job, out: Path) -> Stop | None:
             with Live(_console, lambda: sender.describe()) as live:
                 with signals_end(sender, _console):
                     await job.run.fill(sender, job.concurrency, live, job.min_usable)
-                written = None
                 if sender.stop is None or sender.stop.ending is Ending.CEILING:
                     written = await job.run.write(out, sender.known, job.about, live)
         finally:
