@@ -65,8 +65,8 @@ class Rollout:
     planned_step: int | None
     n_dropped: int
     response_length: int
-    cut: bool
     components: Mapping[str, float]
+    cut: bool = False
     carried: bool = False
 
     @classmethod

@@ -247,6 +247,7 @@ def test_config_options_exist() -> None:
     added = (
         "trainer.v1.realm_sync.poll_interval=0.1",
         "realm.schedule.stages=[]",
+        "realm.schedule.rate=5",
         "ray_kwargs.ray_init.address=local",
     )
     config = compose_recipe("realm_zero", [f"+{option}" for option in added])

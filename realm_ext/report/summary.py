@@ -223,6 +223,8 @@ def _headline(run: Run, comparisons: Sequence[Comparison], gains: Sequence[Gain]
             f"to {percent(accuracy[c.task, 'rl'])} {end}: {points(c.found.value)} points"
             f"{interval}, {'within noise' if c.within_noise else 'more than noise'}."
         )
+    if any(c.before == "grpo" for c in comparisons) and run.round_ends:
+        sentences.append(_control(len(run.round_ends), len(run.grpo_round_ends)))
     return " ".join([*sentences, f"{ONE_RUN.capitalize()}.", *_gains_in_words(gains)])
 
 
@@ -235,6 +237,16 @@ def _gains_in_words(gains: Sequence[Gain]) -> list[str]:
         f"{percent(gains[0].unguided)} {'' if gains[0].stage == 'before RL' else 'after '}{gains[0].stage}"
     )
     return [f"On the validation questions it was {start}; points since: {', '.join(parts)}."]
+
+
+def _control(breaks: int, control_breaks: int) -> str:
+    """What `RL - GRPO` compares; each break between rounds holds SFT."""
+    if control_breaks == breaks:
+        return "The control, plain GRPO, had as many rounds, and the same SFT on its own right chains."
+    return (
+        f"The control, plain GRPO, had {control_breaks + 1} of {breaks + 1} rounds: RL - GRPO counts the SFT between rounds "
+        "for RL."
+    )
 
 
 # ------------------------------ tables that page and terminal share ------------------------------

@@ -118,7 +118,9 @@ def test_citations() -> None:
 STEPS = "1. brand: a / b: differs [R7]\n2. so Substitute [R7]"
 
 
-@pytest.mark.parametrize("finish", ["stop", "eos", "end_turn", "stop_sequence", "eos_token", "STOP", "COMPLETE"])
+@pytest.mark.parametrize(
+    "finish", ["stop", "eos", "end_turn", "stop_sequence", "eos_token", "STOP", "COMPLETE"]
+)
 def test_words_for_a_reply_that_the_model_ended(finish: str) -> None:
     assert isinstance(read(GOOD, finish), Chain)
 

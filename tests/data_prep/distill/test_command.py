@@ -187,7 +187,9 @@ def test_a_paid_run_that_yields_nothing_stops(folder: Path) -> None:
         distill(folder, *openai(server), "--concurrency", 4, code=4)
         assert sum(server.asked.values()) <= asked + 4, "the same command is told from the store"
         result = distill(folder, *openai(server), "--min-usable", 0, "--attempts", 1, code=4)
-        assert "no SFT row was made. Most often: question: no chain taken (90)" in " ".join(result.stderr.split())
+        assert "no SFT row was made. Most often: question: no chain taken (90)" in " ".join(
+            result.stderr.split()
+        )
 
 
 def test_a_teacher_that_is_always_wrong_stops_the_run_too(folder: Path) -> None:
