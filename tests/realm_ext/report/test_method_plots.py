@@ -78,7 +78,7 @@ def test_verdicts_are_drawn_under_the_names_that_training_logs() -> None:
         ("right_judged_right", "right_judged_wrong", "wrong_judged_right", "wrong_judged_wrong"), 1.0
     )
     components = {**counts, "n_shown": 5.0}
-    rollout = Rollout("u", 0, "r", True, 1.0, (0, 1, 2, 3), (1, 1, 1, 1), 1, 0, 9, False, components)
+    rollout = Rollout("u", 0, "r", True, 1.0, (0, 1, 2, 3), (1, 1, 1, 1), 1, 0, 9, components)
     logged = {name: Series((1,), (value,)) for name, value in confusion_metrics([rollout]).items()}
     assert {RIGHT, WRONG, "realm/verdicts/missing"} <= logged.keys()
     names = [
