@@ -40,6 +40,9 @@ from reward_fns.domains import Domain
 
 LINE_CHARS = 88
 MAX_BATCH = 32
+PROMPT_TOKENS, SFT_TOKENS = 3072, 4096
+"""Of a question in RL, and of question and answer in SFT, in the recipes that are written."""
+BYTES_A_TOKEN = 4
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,11 @@ def _free(folder: Path) -> Path:
     return place
 
 
+def tokens_of(text: str) -> int:
+    """About how many tokens a text has, without a tokenizer."""
+    return len(text.encode()) // BYTES_A_TOKEN
+
+
 def write_all(folder: Path, plan: Plan) -> tuple[WrittenFile, ...]:
     """Write everything into an empty folder; returns the parquet files.
 
@@ -112,6 +120,8 @@ def write_all(folder: Path, plan: Plan) -> tuple[WrittenFile, ...]:
         "synonyms": json.dumps(plan.labels.synonyms, ensure_ascii=False),
         "batch": str(_batch(sizes["train"])),
         "rows": str(sizes["train"]),
+        "prompt_tokens": str(PROMPT_TOKENS),
+        "sft_tokens": str(SFT_TOKENS),
         "labels_file": plan.labels_path.name,
         "rules_file": plan.rules_path.name,
         "rows_text": ", ".join(f"{count} {side} rows" for side, count in sizes.items()),
