@@ -56,7 +56,7 @@ def split_examples(
         ValueError: a split would be empty, or the times cannot be cut.
     """
     likeness = Likeness([example.text for example in examples])
-    units = [_unit(example) for example in examples]
+    units: Sequence[str] = [_unit(example) for example in examples]
     near: list[tuple[int, int]] = []
     if examples and examples[0].time is not None:
         sides = _by_time(examples, units, seed, test_share, val_share)
