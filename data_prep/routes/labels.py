@@ -100,7 +100,8 @@ def _alone(bank: Path) -> Iterator[None]:
     Raises:
         ValueError: another process changes it.
     """
-    handle = os.open(bank, os.O_RDONLY)
+    lock = bank / ".changing" if bank.is_dir() else bank.with_name(f".{bank.name}.changing")
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

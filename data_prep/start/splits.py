@@ -56,7 +56,7 @@ def split_examples(
         ValueError: a split would be empty, or the times cannot be cut.
     """
     likeness = Likeness([example.text for example in examples])
-    units: Sequence[str] = [_unit(example) for example in examples]
+    units = [_unit(example) for example in examples]
     near: list[tuple[int, int]] = []
     if examples and examples[0].time is not None:
         sides = _by_time(examples, units, seed, test_share, val_share)
@@ -82,12 +82,12 @@ def split_examples(
 
 
 def _by_content(
-    own: Sequence[str],
+    own: list[str],
     near: list[tuple[int, int]],
     alike: list[tuple[int, int]],
     seed: int,
     shares: Mapping[str, float],
-) -> tuple[Sequence[str], list[tuple[int, int]], Sequence[str]]:
+) -> tuple[list[str], list[tuple[int, int]], Sequence[str]]:
     """The set and the side of each row, and those of the pairs `near` that are in one set: all or none.
 
     Of near texts and rows of one value as many are joined as leave sets enough.
