@@ -58,6 +58,7 @@ def split_examples(
     likeness = Likeness([example.text for example in examples])
     units = [_unit(example) for example in examples]
     near: list[tuple[int, int]] = []
+    sides: Sequence[str]
     if examples and examples[0].time is not None:
         sides = _by_time(examples, units, seed, test_share, val_share)
     else:
