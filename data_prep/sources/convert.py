@@ -128,34 +128,22 @@ def convert(
     opened = open_input(given, split)
     if Path(given).is_dir() and Path(given).resolve() in folder.resolve().parents:
         raise ValueError(f"{folder} lies in {given}, all of which is read: write to a folder outside it")
-    new_pass = partial(Pass, source, opened.read, split, filters, on_rows)
-
-    def to_val(uid: str) -> bool:
-        return _draw(uid, options.seed, "val") < options.val_share * 2**64
-
-    written: list[WrittenFile] = []
-    routes: Counter[str] = Counter()
+    disputed: set[int] = set()
+    new_pass = partial(Pass, source, opened.read, split, filters, on_rows, disputed=disputed)
     names = (split, "val") if options.val_share else (split,)
     inputs = (Path(given),) if Path(given).exists() else ()
     was_there = folder.exists()
     with filling(folder, [f"{name}.parquet" for name in names], *inputs) as new:
-        sampled = _sampler(new_pass, options)
-        outputs: dict[str, Callable[[str], bool]] = {split: lambda uid: sampled(uid) and not to_val(uid)}
-        if options.val_share:
-            outputs["val"] = lambda uid: sampled(uid) and to_val(uid)
-        for name, wanted in outputs.items():
-            with Rejects(None if written else new) as rejects:  # each pass refuses the same rows
-                current = new_pass(rejects, wanted)
-                file = _write(new / f"{name}.parquet", current, source, name)
-            if file is None:
-                if not was_there and (new / REJECTS).exists():
-                    (new / REJECTS).rename(folder / REJECTS)
-                reasons = ", ".join(f"{reason} ({count})" for reason, count in current.dropped.items())
-                raise ValueError(
-                    f"no row of {given} could be used for {name}.parquet: {reasons or 'there is none'}"
-                )
-            written.append(file)
-            routes += current.routes
+        known = -1
+        while len(disputed) > known:  # of a question with different answers the first was let through
+            known = len(disputed)
+            written, current, routes = _write_all(new, new_pass, names, options, source)
+        if len(written) < len(names):
+            if not was_there and (new / REJECTS).exists():
+                (new / REJECTS).rename(folder / REJECTS)
+            reasons = ", ".join(f"{reason} ({count})" for reason, count in current.dropped.items())
+            name = f"{names[len(written)]}.parquet"
+            raise ValueError(f"no row of {given} could be used for {name}: {reasons or 'there is none'}")
         notes = (*opened.notes, *((current.note,) if current.note else ()))
         dropped = dict(current.dropped)
         finish_folder(
@@ -182,6 +170,29 @@ def convert(
             ),
         )
     return Converted(tuple(written), dropped, notes)
+
+
+def _write_all(
+    folder: Path, new_pass: Callable[..., Pass], names: Sequence[str], options: Options, source: Source
+) -> tuple[list[WrittenFile], Pass, Counter[str]]:
+    """The files, up to the first without a row; the last pass; and the routes by label."""
+    sampled = _sampler(new_pass, options)
+    written: list[WrittenFile] = []
+    routes: Counter[str] = Counter()
+    for name in names:
+
+        def wanted(uid: str, to_val: bool = name == "val" and options.val_share > 0) -> bool:
+            in_val = _draw(uid, options.seed, "val") < options.val_share * 2**64
+            return sampled(uid) and in_val == to_val
+
+        with Rejects(None if written else folder) as rejects:  # each pass refuses the same rows
+            current = new_pass(rejects, wanted)
+            file = _write(folder / f"{name}.parquet", current, source, name)
+        if file is None:
+            break
+        written.append(file)
+        routes += current.routes
+    return written, current, routes
 
 
 def _check_options(split: str, options: Options) -> None:

@@ -46,7 +46,7 @@ def join_columns(record: Mapping[str, Any], columns: Sequence[str]) -> str:
         raise Refused(f"no column {', '.join(missing)}; the columns are {', '.join(map(str, record))}")
     binary = [name for name in columns if isinstance(record[name], bytes)]
     if binary:
-        raise Refused(f"no text in {', '.join(binary)}: bytes that are not UTF-8")
+        raise Refused(f"no text in {', '.join(binary)}: it holds bytes, not text")
     texts = {name: text_of(record[name]) for name in columns}
     filled = {name: text for name, text in texts.items() if text}
     if not filled or not all(map(is_unicode, filled.values())):

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from data_prep.outputs import hash_text
 from data_prep.start.labels import Example
 from data_prep.start.likeness import Likeness, bare
 
@@ -177,7 +178,10 @@ def _alike(examples: Sequence[Example]) -> Iterator[tuple[int, int]]:
 
 
 def _joined(units: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:
-    """The sets of the rows after those of each pair became one; named by the one of them with the smallest hash."""
+    """The sets of the rows after those of each pair became one; named by the one of them with the smallest hash.
+
+    The hash is not that of the draws, or a set's draw would be the smaller, the larger it is.
+    """
     parent = {unit: unit for unit in units}
 
     def root(unit: str) -> str:
@@ -187,7 +191,7 @@ def _joined(units: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]
         return unit
 
     for one, other in pairs:
-        low, high = sorted((root(units[one]), root(units[other])), key=lambda unit: _draw(unit, 0))
+        low, high = sorted((root(units[one]), root(units[other])), key=hash_text)
         parent[high] = low
     return [root(unit) for unit in units]
 
