@@ -271,7 +271,7 @@ def test_a_recipe_says_when_guidance_is_gone(checkout: dict[str, Any], name: str
 def test_so_does_the_recipe_that_realm_start_writes(checkout: dict[str, Any]) -> None:
     """Its keys lie on top of realm_gpu, as those of realm_lora do."""
     text = (CONFIGS.parent / "data_prep/start/templates/rl.yaml.txt").read_text()
-    own = yaml.safe_load(Template(text).substitute(name="x", batch=32, rows=96))
+    own = yaml.safe_load(Template(text).substitute(name="x", batch=32, rows=96, prompt_tokens=3072))
     base = {key: value for key, value in checkout["composed"]["realm_lora"].items() if key != "hydra"}
     check_guidance(OmegaConf.to_container(OmegaConf.merge(base, own)), text)
 
