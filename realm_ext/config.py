@@ -11,10 +11,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from realm_ext.adaptive import AdaptiveConfig, read_adaptive
 from realm_ext.exposure import GroupPlan, check_fade, plan_group
+from realm_ext.overlong import Overlong, read_overlong
 from realm_ext.schedule import build_schedule, is_number
 from reward_fns.routes import Route
 
 ADVANTAGES = ("separate", "pool")
+PREFLIGHTS = ("strict", "warn")
 WEIGHTS: Mapping[str, float] = {"outcome": 1.0, "verdict": 0.2, "decisive": 0.2, "format": 0.05}
 
 
@@ -34,7 +36,10 @@ class RealmConfig:
         right_share: share of right routes in the bank; None: measured on the training files.
         adaptive: how exposure follows each question, see `realm_ext.adaptive`.
         carry: how many right guided rollouts of a question, at most, train the unguided prompt, see `realm_ext.carry`.
+        overlong: what happens to rollouts that run into the response budget, see `realm_ext.overlong`.
         traces: whether the trainer writes a line for each rollout, see `realm_ext.traces`.
+        warn_after: steps in a row without anything to learn that bring a warning, see `realm_ext.stall`; 0: never.
+        preflight: "strict" or "warn": whether a problem found before Ray ends the run, see `realm_ext.preflight`.
     """
 
     schedule: Mapping[str, Any]
@@ -48,7 +53,10 @@ class RealmConfig:
     right_share: float | None = None
     adaptive: AdaptiveConfig = field(default_factory=AdaptiveConfig)
     carry: int = 0
+    overlong: Overlong = field(default_factory=Overlong)
     traces: bool = True
+    warn_after: int = 3
+    preflight: str = "strict"
 
     def plan(
         self, *, uid: str, step: int, exposure: float, n: int, routes: Sequence[Route], regime: str | None
@@ -98,6 +106,11 @@ def read_config(config: DictConfig | Mapping[str, Any]) -> RealmConfig:
     except (TypeError, ValueError) as error:
         problems = [f"realm.{error}"]
         options["adaptive"] = AdaptiveConfig()  # so that the other options are checked too
+    try:
+        options["overlong"] = read_overlong(options.get("overlong"))
+    except (TypeError, ValueError) as error:
+        problems.append(f"realm.{error}")
+        options["overlong"] = Overlong()
     result = RealmConfig(**options)
     problems += _problems(result)
     if problems:
@@ -112,7 +125,13 @@ def _problems(config: RealmConfig) -> list[str]:
     else:
         found += _message_of(build_schedule, config.schedule)
     found += _message_of(check_fade, config.fade)
-    for name, least in (("seed", None), ("unguided_floor", 0), ("max_routes", 1), ("carry", 0)):
+    for name, least in (
+        ("seed", None),
+        ("unguided_floor", 0),
+        ("max_routes", 1),
+        ("carry", 0),
+        ("warn_after", 0),
+    ):
         value = getattr(config, name)
         if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
             at_least = "" if least is None else f" of at least {least}"
@@ -126,8 +145,13 @@ def _problems(config: RealmConfig) -> list[str]:
         found.append(
             "adaptive.kind: per_question learns from unguided rollouts; set unguided_floor to 2 or more"
         )
-    if config.advantage not in ADVANTAGES:
-        found.append(f"advantage: {config.advantage!r} is unknown; use one of {', '.join(ADVANTAGES)}")
+    if config.carry and config.overlong.kind != "none":
+        found.append(
+            f"carry: not supported beside overlong.kind={config.overlong.kind}; set one of them to 0 or none"
+        )
+    for name, known in (("advantage", ADVANTAGES), ("preflight", PREFLIGHTS)):
+        if getattr(config, name) not in known:
+            found.append(f"{name}: {getattr(config, name)!r} is unknown; use one of {', '.join(known)}")
     found += _weight_problems(config.weights)
     share = config.right_share
     if share is not None and (not is_number(share) or not 0.0 <= share <= 1.0):

@@ -28,7 +28,11 @@ COMPANIONS = {
 }
 KINDS = ("right", "wrong")
 CONFUSION = tuple(f"{kind}_judged_{says}" for kind in KINDS for says in KINDS)
-READ = (*COMPONENTS, "acc", "n_shown", "n_disputed", *sorted(set(COMPANIONS.values())), *CONFUSION)
+FIRST_ERRORS = ("first_errors", "first_errors_named", "first_errors_guessed")
+READ = (
+    *(*COMPONENTS, "acc", "n_shown", "n_disputed"),
+    *(*sorted(set(COMPANIONS.values())), *CONFUSION, *FIRST_ERRORS),
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Rollout:
         n_dropped: routes left out of its group's prompt by the length budget.
         response_length: tokens.
         components: numbers the reward function returned, by name.
+        cut: whether the response was ended by its budget.
         carried: whether it trains the unguided prompt, see `realm_ext.carry`.
     """
 
@@ -61,6 +66,7 @@ class Rollout:
     n_dropped: int
     response_length: int
     components: Mapping[str, float]
+    cut: bool = False
     carried: bool = False
 
     @classmethod
@@ -88,6 +94,7 @@ class Rollout:
             planned_step=None if planned is None else int(planned),
             n_dropped=int(extra.get("routes_dropped") or 0),
             response_length=int(tag["response_len"]),
+            cut=bool(extra.get("cut", False)),
             components={name: float(info[name]) for name in READ if isinstance(info.get(name), (int, float))},
             carried=carried,
         )
@@ -113,11 +120,13 @@ def step_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
         "realm/steps_shown": _mean([sum(r.shown_steps) for r in guided]),
         "realm/routes_dropped": float(sum(groups.values())),
         **confusion_metrics(guided),
+        **first_error_metrics(guided),
     }
     for regime, members in (("guided", guided), ("unguided", [r for r in ours if not r.guided])):
         if not members:
             continue
         metrics[f"realm/{regime}/response_length"] = _mean([r.response_length for r in members])
+        metrics[f"realm/{regime}/cut"] = _mean([r.cut for r in members])
         for name in COMPONENTS:
             has = COMPANIONS.get(name, "")
             values = [
@@ -126,6 +135,21 @@ def step_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
             if values:
                 metrics[f"realm/{regime}/{name}"] = _mean(values)
     return metrics
+
+
+def lost_metrics(rollouts: Sequence[Rollout], n_groups: int, n: int) -> dict[str, float]:
+    """How many of a step's rollouts, and of its groups wholly, failed and are missing from the batch.
+
+    Args:
+        rollouts: those that are there, padding left out.
+        n_groups: questions of a step.
+        n: rollouts of each.
+    """
+    there = {(r.uid, r.session) for r in rollouts}
+    return {
+        "realm/lost/rollouts": float(max(0, n_groups * n - len(there))),
+        "realm/lost/groups": float(max(0, n_groups - len({uid for uid, _ in there}))),
+    }
 
 
 def confusion_metrics(guided: Sequence[Rollout]) -> dict[str, float]:
@@ -141,6 +165,12 @@ def confusion_metrics(guided: Sequence[Rollout]) -> dict[str, float]:
     if n_scored:
         metrics["realm/verdicts/missing"] = 1.0 - _total(list(counts.values())) / n_scored
     return metrics
+
+
+def first_error_metrics(guided: Sequence[Rollout]) -> dict[str, float]:
+    """Of the wrong routes shown, the share whose first error was named, and what the best constant guess would reach."""
+    n, named, guessed = (_total([r.components.get(name, 0.0) for r in guided]) for name in FIRST_ERRORS)
+    return {"realm/first_error_acc": named / n, "realm/first_error_guess": guessed / n} if n else {}
 
 
 def validation_metrics(

@@ -12,7 +12,7 @@ from typing import Any
 from reward_fns import domains as _domains
 from reward_fns.cut import cut_routes
 from reward_fns.ground_truth import golds
-from reward_fns.mrpv import Reason, Weights, score_response, verdict_confusion
+from reward_fns.mrpv import Reason, Weights, first_error_counts, score_response, verdict_confusion
 from reward_fns.response import parse_response
 from reward_fns.routes import Route, counts_from, indexes_from, route_at, route_count
 from reward_fns.symbolic import one_budget
@@ -65,6 +65,7 @@ def compute_score(
         `raw_verdict`, `raw_decisive` (before the consistency rule), `format`, `consistent`, `guided`,
         `has_verdict`, `has_decisive` (0: absent, its component is 0), `exposure`, `n_shown`, `n_disputed`
         (shown routes left out because label and soundness differ, or because too little of them was shown),
+        `first_errors`, `first_errors_named`, `first_errors_guessed` (see `mrpv.first_error_counts`),
         `right_judged_right`, `right_judged_wrong`, `wrong_judged_right`, `wrong_judged_wrong` (numbers of routes;
         neither where the verdict is missing), `reason` (`mrpv.Reason`), `timeout` (1: the answer could not be
         compared within `symbolic.BUDGET_SECONDS`), `response_chars`, `pred` (the canonical answer, empty if none).
@@ -81,6 +82,7 @@ def compute_score(
     response = parse_response(solution_str, len(shown), opened=info.get("thinking_opened") == 1)
     blank = isinstance(ground_truth, str) and not ground_truth.strip()
     gold = () if blank else golds(ground_truth)
+    rates = None if guess_rates is None else _rates(shown, guess_rates)
     with one_budget():
         parts = score_response(
             response,
@@ -88,7 +90,7 @@ def compute_score(
             gold,
             domain,
             right_share=right_share,
-            guess_rates=None if guess_rates is None else _rates(shown, guess_rates),
+            guess_rates=rates,
         )
     weights = Weights(w_outcome, w_verdict, w_decisive, w_format)
     return {
@@ -107,6 +109,7 @@ def compute_score(
         "exposure": _exposure(extra_info),
         "n_shown": len(shown),
         "n_disputed": parts.disputed,
+        **first_error_counts(shown, response.verdicts, rates),
         **verdict_confusion(shown, response.verdicts),
         "reason": int(Reason.BAD_ROW if bad_row or blank else parts.reason),
         "timeout": int(parts.reason is Reason.TIMEOUT),

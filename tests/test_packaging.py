@@ -1,15 +1,21 @@
 """What a user gets from the wheel: the data files, the commands, and folders that resolve."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
 from email.parser import Parser
+from importlib.metadata import requires
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from tests.forked import Program, run_forked
 
@@ -91,7 +97,7 @@ def test_wheel_metadata(wheel: Path) -> None:
         (path,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         metadata = Parser().parsestr(archive.read(path).decode())
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert set(metadata.get_all("Provides-Extra", [])) == {"cpu", "gpu", "distill", "dev"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"cpu", "gpu", "flash", "distill", "dev"}
 
 
 @pytest.mark.parametrize("folder", ["configs", "eval_tasks", "reward_fns"])
@@ -117,19 +123,149 @@ def test_every_registered_command_exists(installed_wheel: Path, tmp_path: Path) 
         assert done.returncode == 0 and "Usage" in done.stdout, done.stderr
 
 
-def test_locks_pin_each_package_once_and_agree_with_the_extras() -> None:
+def pins_of(*locks: str) -> dict[str, str]:
+    """Version by name of one environment's locks; each package is pinned exactly, and once."""
     pins: dict[str, str] = {}
-    for lock in sorted((REPOSITORY / "requirements").glob("*.txt")):
-        for line in lock.read_text().splitlines():
+    for lock in locks:
+        for line in (REPOSITORY / "requirements" / f"{lock}.txt").read_text().splitlines():
             if line.startswith("#"):
                 continue
             name, _, version = line.partition("==")
-            assert version, f"{lock.name}: {line!r} is not an exact pin"
-            assert name.lower() not in pins, f"{lock.name}: {name} is pinned twice"
-            pins[name.lower()] = version
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
-    extras = project["project"]["optional-dependencies"]
-    stated = [*project["build-system"]["requires"], *extras["cpu"], *extras["distill"], *extras["dev"]]
-    for requirement in stated:
-        name, _, version = requirement.partition("==")
-        assert pins[name.partition("[")[0].lower()].removesuffix("+cpu") == version, requirement
+            assert version, f"{lock}.txt: {line!r} is not an exact pin"
+            name = canonicalize_name(name)
+            assert name not in pins, f"{lock}.txt: {name} is pinned twice"
+            pins[name] = version
+    return pins
+
+
+def project() -> dict[str, Any]:
+    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("locks", "extras"),
+    [(("build", "cpu", "dev"), ("cpu", "distill", "dev")), (("build", "gpu"), ("gpu", "distill"))],
+    ids=["cpu", "gpu"],
+)
+def test_locks_pin_each_package_once_and_agree_with_the_extras(
+    locks: tuple[str, ...], extras: tuple[str, ...]
+) -> None:
+    pins, stated = pins_of(*locks), project()
+    optional = stated["project"]["optional-dependencies"]
+    needed = [*stated["build-system"]["requires"], *stated["project"]["dependencies"]]
+    for text in [*needed, *(one for extra in extras for one in optional[extra])]:
+        requirement = Requirement(text)
+        assert pins[canonicalize_name(requirement.name)].removesuffix("+cpu") in requirement.specifier, text
+
+
+def verls(extra: str) -> dict[str, SpecifierSet]:
+    """What an extra of the installed verl asks for, by name; extras of verl within it are followed."""
+    found: dict[str, SpecifierSet] = {}
+    for text in requires("verl") or []:
+        one = Requirement(text)
+        if (
+            one.marker is None
+            or not one.marker.evaluate({"extra": extra})
+            or one.marker.evaluate({"extra": ""})
+        ):
+            continue
+        inner = [verls(other) for other in one.extras] if one.name == "verl" else [{one.name: one.specifier}]
+        for name, specifier in ((n, s) for group in inner for n, s in group.items()):
+            name = canonicalize_name(name)
+            found[name] = found.get(name, SpecifierSet()) & specifier
+    return found
+
+
+def test_the_gpu_extra_is_verls_for_vllm_and_fsdp_without_flash_attn() -> None:
+    pytest.importorskip("verl")
+    optional = project()["project"]["optional-dependencies"]
+    ours: set[str] = set()
+    for text in optional["gpu"]:
+        one = Requirement(text)
+        ours |= {canonicalize_name(one.name)}
+        ours |= {name for extra in one.extras if one.name == "verl" for name in verls(extra)}
+    wanted = verls("vllm").keys() | verls("fsdp").keys()
+    assert "flash-attn" in wanted and wanted - ours == {"flash-attn"}
+    assert optional["flash"] == [f"flash-attn{verls('fsdp')['flash-attn']}"]
+
+
+def test_the_gpu_lock_is_what_verl_asks_for() -> None:
+    pytest.importorskip("verl")
+    pins = pins_of("build", "gpu")
+    for extra in ("vllm", "fsdp"):
+        for name, specifier in verls(extra).items():
+            if name != "flash-attn":
+                assert pins[name] in specifier, f"{name} {pins[name]}, verl[{extra}] asks for {specifier}"
+
+
+# Stands in for Python: makes an environment that holds itself, and writes down what it is asked to install.
+PRETENDING = """#!/bin/bash
+echo "$*" >> "$ASKED"
+case "$*" in
+    "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+    *"$FAILS"*) exit 1 ;;
+esac
+"""
+
+
+class Made:
+    """`make setup-gpu` of a copy of the Makefile, with a Python that pretends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.stamp = folder, folder / ".venv-gpu" / ".setup-gpu-done"
+        for name in ("Makefile", "pyproject.toml"):
+            shutil.copy(REPOSITORY / name, folder)
+        shutil.copytree(REPOSITORY / "requirements", folder / "requirements")
+        (folder / "python").write_text(PRETENDING)
+        (folder / "python").chmod(0o755)
+
+    def __call__(self, target: str, fails: str = "nothing") -> tuple[int, str, list[str]]:
+        """Exit code, what was printed, and what Python was asked to do."""
+        asked = self.folder / "asked"
+        asked.write_text("")
+        environment = {k: v for k, v in os.environ.items() if k not in ("VENV", "MAKEFLAGS")}
+        done = subprocess.run(
+            ["make", target, f"PYTHON={self.folder / 'python'}"],
+            cwd=self.folder,
+            env=environment | {"ASKED": str(asked), "FAILS": fails},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr, asked.read_text().splitlines()
+
+
+def test_setup_gpu_that_was_cut_short_is_not_done(tmp_path: Path) -> None:
+    make = Made(tmp_path)
+    code, _, asked = make("setup-gpu", fails="gpu.txt")
+    assert code != 0 and not make.stamp.exists()
+    assert not any("--editable" in line for line in asked), "realm is there before what it needs"
+    assert make("setup-gpu", fails="pip check")[0] != 0 and not make.stamp.exists()
+    code, _, asked = make("setup-gpu")
+    assert code == 0 and make.stamp.exists()
+    assert [line for line in asked if "install" in line][-1].endswith("--editable .")
+    assert make("setup-gpu")[2] == [], "a second time there is nothing to do"
+
+
+def test_setup_gpu_that_fails_later_takes_its_stamp_away(tmp_path: Path) -> None:
+    make = Made(tmp_path)
+    assert make("setup-gpu")[0] == 0
+    os.utime(tmp_path / "requirements" / "gpu.txt")
+    assert make("setup-gpu", fails="gpu.txt")[0] != 0 and not make.stamp.exists()
+
+
+@pytest.mark.parametrize(
+    ("fails", "said"),
+    [("is_available", ""), ("import flash_attn", "does not import")],
+    ids=["no GPU", "broken"],
+)
+def test_flash_attn_is_left_out_where_it_would_not_run(tmp_path: Path, fails: str, said: str) -> None:
+    make = Made(tmp_path)
+    (tmp_path / "nvcc").write_text("#!/bin/sh\n")
+    (tmp_path / "nvcc").chmod(0o755)
+    code, printed, asked = make("setup-gpu-flash", fails=fails)
+    assert code != 0 and said in printed
+    installed = [line for line in asked if "flash-attn==2.8.3" in line]
+    assert len(installed) == (0 if fails == "is_available" else 1)
+    assert any("uninstall" in line for line in asked) is (fails != "is_available")
+    assert make.stamp.exists(), "the environment itself is whole"

@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from data_prep.distill.teacher_options import EngineArguments
+from data_prep.distill.ending import LEAST_USABLE
+from data_prep.distill.teacher_options import EngineArguments, MinUsable
 from data_prep.filters.similarity_option import Similarity, threshold_of
 from data_prep.further_domains import Domains, load_domains
 from data_prep.model_files import model_folder
@@ -69,6 +70,7 @@ def sample(
         str, typer.Option(help="The writer's name; `student` for the model in training.")
     ] = STUDENT,
     engine: EngineArguments = None,
+    min_usable: MinUsable = LEAST_USABLE,
     domain: Domains = None,
 ) -> None:
     """Sample routes from a model or checkpoint with vLLM, and label them. A call that was killed goes on when repeated.
@@ -80,15 +82,15 @@ def sample(
         load_domains(domain)
         sampling = Sampling(temperature, top_p, max_tokens)
         folder = model_folder(model)
-        plan = SamplePlan(writer_of(folder), source, n, seed, sampling)
+        plan = SamplePlan(writer_of(folder), source, n, seed, sampling, min_usable=min_usable)
         check_apart(bank, data, folder)
-        start_folder(bank)
         total = min(open_parquet(data).metadata.num_rows, limit or 2**62) * n
         with _progress() as progress:
             task = progress.add_task("loading", total=total)
 
             def load() -> Engine:
                 made = VllmEngine(folder, sampling, read_engine_options(engine))
+                start_folder(bank)
                 started = time.monotonic()
                 tokens = 0
 
@@ -229,6 +231,16 @@ def harvest(
         bool,
         typer.Option("--from-evaluation", help="Allow lm-eval's samples: never of a test set you report."),
     ] = False,
+    unguided: Annotated[
+        bool,
+        typer.Option("--unguided", help="Chains of prompts without routes instead (rejection sampling)."),
+    ] = False,
+    as_many_as: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Another harvest's parquet: no more rows than it has."
+        ),
+    ] = None,
     domain: Domains = None,
 ) -> None:
     """Make SFT rows of the model's own right guided chains, with every mention of routes taken out.
@@ -247,9 +259,15 @@ def harvest(
             )
         if data is None and len(evaluation) < len(files):
             raise ValueError("rollouts hold no gold answers: give the run's training parquet with --data")
-        harvested, rows = write_harvested(out, files, data, HarvestOptions(per_question, max_chars), replay)
+        regime = "unguided" if unguided else "guided"
+        most = None
+        if as_many_as:
+            check_apart(out, as_many_as)
+            most = open_parquet(as_many_as).metadata.num_rows
+        options = HarvestOptions(per_question, max_chars, regime=regime, most=most)
+        harvested, rows = write_harvested(out, files, data, options, replay)
         lines = [
-            f"lines\t{harvested.lines}\tguided\t{harvested.read.seen}",
+            f"lines\t{harvested.lines}\t{regime}\t{harvested.read.seen}",
             f"kept\t{rows}\t{out / 'sft.parquet'}",
             *([f"replayed\t{harvested.replayed}\t{out / 'replay.parquet'}"] if replay else []),
         ]

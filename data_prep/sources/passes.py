@@ -84,7 +84,7 @@ class Pass:
             self._refuse(place, f"route: {reason}", text)
 
         ledger = Ledger(domains.get(self.source.domain), self.split, refuse_route)
-        prover = _Prover(self.source, ledger, self.filters(), self.disputed)
+        prover = _Prover(self.source, ledger, self.filters(), self.disputed, self.split in TRAINING_SPLITS)
         index = -1
         for index, record in enumerate(self.read()):
             if index % TELL_EVERY == TELL_EVERY - 1:
@@ -127,8 +127,16 @@ class _Filtered(ValueError):
 class _Prover:
     """Tells whether an item is new, is read by its domain, and passes the filters."""
 
-    def __init__(self, source: Source, ledger: Ledger, filters: Sequence[Filter], disputed: set[int]) -> None:
-        self._source, self._ledger, self._filters, self._disputed = source, ledger, filters, disputed
+    def __init__(
+        self,
+        source: Source,
+        ledger: Ledger,
+        filters: Sequence[Filter],
+        disputed: set[int],
+        each_once: bool,
+    ) -> None:
+        self._source, self._ledger, self._filters = source, ledger, filters
+        self._disputed, self._each_once = disputed, each_once
         self._answer_of: dict[int, int] = {}
 
     def prove(self, item: Item) -> str:
@@ -149,7 +157,7 @@ class _Prover:
             self._disputed.add(question)
         if question in self._disputed:
             raise ValueError("question repeated with another answer")
-        if known is not None:
+        if known is not None and self._each_once:
             raise ValueError("question repeated")
         for one in self._filters:
             refusal = one.refuse(Candidate(uid, item.question, item.question, self._source.name))

@@ -59,6 +59,7 @@ def split_examples(
     likeness = Likeness([example.text for example in examples])
     units: Sequence[str] = [_unit(example) for example in examples]
     near: list[tuple[int, int]] = []
+    sides: Sequence[str]
     if examples and examples[0].time is not None:
         sides: Sequence[str] = _by_time(examples, units, seed, test_share, val_share)
     else:
@@ -83,12 +84,12 @@ def split_examples(
 
 
 def _by_content(
-    own: Sequence[str],
+    own: list[str],
     near: list[tuple[int, int]],
     alike: list[tuple[int, int]],
     seed: int,
     shares: Mapping[str, float],
-) -> tuple[Sequence[str], list[tuple[int, int]], Sequence[str]]:
+) -> tuple[list[str], list[tuple[int, int]], Sequence[str]]:
     """The set and the side of each row, and those of the pairs `near` that are in one set: all or none.
 
     Of near texts and rows of one value as many are joined as leave sets enough.

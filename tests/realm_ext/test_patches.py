@@ -3,6 +3,8 @@
 import ast
 import importlib
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -72,6 +74,33 @@ def test_install_hooks_every_patch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert hooked == [(patch.module, patch.apply) for patch in PATCHES]
 
 
+def test_with_an_accelerator_only_what_is_needed_there_is_patched(monkeypatch: pytest.MonkeyPatch) -> None:
+    hooked = []
+    monkeypatch.setattr(patches, "when_imported", lambda module: lambda apply: hooked.append(apply.__name__))
+    patches.install(on_cpu=False)
+    assert hooked == [
+        "_group_that_others_reach",
+        "_sender_of_this_ray",
+        "_receiver_of_this_ray",
+        "_micro_batches_of_like_lengths",
+    ]
+
+
+def test_a_process_group_is_made_after_gloo_has_its_interface(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[Any] = []
+    torch_distributed = SimpleNamespace(init_process_group=lambda *given, **more: done.append((given, more)))
+    monkeypatch.setattr(patches, "choose_gloo_interface", lambda: done.append("interface"))
+    patches._group_that_others_reach(torch_distributed)
+    torch_distributed.init_process_group("cpu:gloo,cpu:gloo", world_size=2)
+    torch_distributed.init_process_group(backend="cpu:gloo,cuda:nccl")
+    assert done == [
+        "interface",
+        (("cpu:gloo",), {"world_size": 2}),
+        "interface",
+        (("cpu:gloo,cuda:nccl",), {}),
+    ]
+
+
 def test_upstream_functions_are_replaced_nowhere_else() -> None:
     """Every patch of ours stands in one file: no other module assigns to an attribute of an imported module."""
     package = Path(patches.__file__).parent
@@ -93,6 +122,28 @@ def test_upstream_functions_are_replaced_nowhere_else() -> None:
             and target.value.id in imported
         ]
         assert path.name == "patches.py" or not targets, f"{path.name} line {targets[0].lineno}"
+
+
+@pytest.mark.parametrize(("packed", "said"), [(False, "1"), (True, "1"), (False, "0")])
+def test_micro_batches_are_grouped_where_realm_has_them_padded(
+    packed: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lengths 60, 5, 50, 5 in a budget of 120: padded, the short ones stand apart; packed, verl balances."""
+    monkeypatch.setenv(patches.PADDED, said)
+    torch = pytest.importorskip("torch")
+    utils = importlib.import_module("verl.workers.engine.utils")
+    from verl.utils.tensordict_utils import get_tensordict
+
+    lengths = [60, 5, 50, 5]
+    ids = torch.nested.as_nested_tensor(
+        [torch.ones(n, dtype=torch.long) for n in lengths], layout=torch.jagged
+    )
+    batch = get_tensordict({"input_ids": ids}, {"use_remove_padding": packed})
+    _, groups = utils.rearrange_micro_batches(batch, max_token_len=120)
+    if packed or said == "0":
+        assert [sorted(group) for group in groups] == [[0, 1, 2, 3]]
+    else:
+        assert groups == [[0, 2], [1, 3]]
 
 
 @pytest.mark.parametrize("end", ["BucketedWeightSender", "BucketedWeightReceiver"])

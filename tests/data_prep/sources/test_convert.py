@@ -131,6 +131,15 @@ def test_a_folder_gives_all_its_files_and_one_torn_file_costs_only_itself(tmp_pa
     }
 
 
+def test_an_equal_row_is_one_in_training_and_counts_again_in_an_evaluation(tmp_path: Path) -> None:
+    given = write(tmp_path / "in.jsonl", [*numbered(2), *numbered(1), {"q": "question 1", "a": "no"}])
+    train = convert(WORDS, given, tmp_path / "a")
+    assert train.files[0].rows == 1
+    assert train.dropped == {"row: question repeated": 1, "row: question repeated with another answer": 2}
+    test = convert(WORDS, given, tmp_path / "b", Options(split="test"))
+    assert test.files[0].rows == 2 and test.dropped == {"row: question repeated with another answer": 2}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
