@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from data_prep.contamination_sources import overlap_filters
+from data_prep.contamination_sources import named_file, overlap_filters
 from data_prep.distill import estimate as estimating
 from data_prep.distill import teacher_options
 from data_prep.distill.card import About
@@ -32,10 +32,10 @@ from data_prep.distill.shards import ROWS_PER_FILE
 from data_prep.distill.store import Store
 from data_prep.distill.teachers import Teacher
 from data_prep.distill.vllm_teacher import VllmTeacher
-from data_prep.distill.writing import KEPT
+from data_prep.distill.writing import FILES, KEPT
 from data_prep.filters.exact import ExactDuplicate
 from data_prep.filters.similarity_option import Similarity, threshold_of
-from data_prep.outputs import OTHER_LICENCE, REJECTS, hash_file
+from data_prep.outputs import OTHER_LICENCE, REJECTS, check_apart, check_ours, hash_file
 from data_prep.vllm_settings import read_engine_options
 from reward_fns import domains
 from reward_fns.domains.base import Domain
@@ -147,6 +147,8 @@ def distill(
     --base-url http://localhost:8000/v1 --price-in 0.5 --price-out 2 --max-cost 20
     """
     try:
+        check_apart(out, questions, *(named_file(name)[1] for name in not_in or ()))
+        check_ours(out, FILES)  # before anything is paid for
         parameters = Parameters(
             None if temperature < 0 else temperature,
             top_p,

@@ -25,9 +25,9 @@ from data_prep.distill.selection import Known, Selection, ToJudge
 from data_prep.distill.sender import Ending, Sender
 from data_prep.distill.teachers import Malformed, Teacher
 from data_prep.distill.turns import each
-from data_prep.distill.writing import Folder, Layout, Tally
+from data_prep.distill.writing import FILES, Folder, Layout, Tally
 from data_prep.filters import Candidate
-from data_prep.outputs import WrittenFile, finish_folder, hash_text, write_rejects
+from data_prep.outputs import WrittenFile, filling, finish_folder, hash_text, write_rejects
 from reward_fns.routes import Route
 
 
@@ -139,6 +139,7 @@ class Distillation:
         """Write the folder from what is known.
 
         Raises:
+            ValueError: `out` has a file that is not ours.
             OSError: it cannot be written.
         """
         options, tally = self._options, self._tally
@@ -155,32 +156,35 @@ class Distillation:
             options.filters,
             options.similarity,
         )
-        folder = Folder(out, layout, tally)
-        progress.begin("writing", len(self.questions))
-        left = 0
-        try:
-            for question in self.questions:
-                outcome = await selection.outcome(question)
-                if outcome is None:
-                    left += 1
-                else:
-                    row = self._contrast_of(question, chosen.judged.pop(question.uid, None))
-                    written = self._routes_of(question)
-                    shown = self._routes_to_show(question, outcome, written)
-                    folder.add(question, outcome, row, written, shown)
-                progress.advance()
-            files = folder.close()
-        except BaseException:
-            folder.abandon()
-            raise
-        if left:
-            tally.dropped["question: not finished"] += left
-        if tally.examples:
-            write_rejects(out, [vars(example) for example in tally.examples])
-        provenance = make_provenance(
-            about, options, self._teacher, self._parameters, self.prompts.version, tally, files, short
-        )
-        finish_folder(out, make_card(about, options, self._teacher, left, len(self.questions)), provenance)
+        with filling(out, FILES) as new:
+            folder = Folder(new, layout, tally)
+            progress.begin("writing", len(self.questions))
+            left = 0
+            try:
+                for question in self.questions:
+                    outcome = await selection.outcome(question)
+                    if outcome is None:
+                        left += 1
+                    else:
+                        row = self._contrast_of(question, chosen.judged.pop(question.uid, None))
+                        written = self._routes_of(question)
+                        shown = self._routes_to_show(question, outcome, written)
+                        folder.add(question, outcome, row, written, shown)
+                    progress.advance()
+                files = folder.close()
+            except BaseException:
+                folder.abandon()
+                raise
+            if left:
+                tally.dropped["question: not finished"] += left
+            if tally.examples:
+                write_rejects(new, [vars(example) for example in tally.examples])
+            provenance = make_provenance(
+                about, options, self._teacher, self._parameters, self.prompts.version, tally, files, short
+            )
+            finish_folder(
+                new, make_card(about, options, self._teacher, left, len(self.questions)), provenance
+            )
         return Written(tuple(files), tally, left)
 
     def _contrast_of(self, question: Question, judged: Judged | None) -> Contrast | None:

@@ -4,7 +4,6 @@ Serves design.md, section Data, and "sharded, written by rename". Beside `data_p
 the rows of one file from an iterator, this takes rows as they are made, for files that come out of one pass.
 """
 
-import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,7 +18,7 @@ ROWS_PER_FILE = 200_000
 
 
 class ShardedParquet:
-    """One file `NAME.parquet`, or `NAME-00000-of-00003.parquet` and so on; older ones of that name are removed.
+    """One file `NAME.parquet`, or `NAME-00000-of-00003.parquet` and so on.
 
     Args:
         config, split: where `datasets.load_dataset(folder, config)[split]` finds the rows.
@@ -46,9 +45,6 @@ class ShardedParquet:
         """Put the files in their place; none where there was no row."""
         self._flush()
         self._end_shard()
-        for path in self._folder.glob(f"{self._name}*.parquet"):
-            if re.fullmatch(rf"{re.escape(self._name)}(-\d{{5}}-of-\d{{5}})?\.parquet", path.name):
-                path.unlink()
         written = []
         for number, rows in enumerate(self._shards):
             last = f"-{number:05d}-of-{len(self._shards):05d}" if len(self._shards) > 1 else ""

@@ -23,8 +23,8 @@ from data_prep.distill.requests import Reply
 from data_prep.distill.shards import ROWS_PER_FILE, ShardedParquet
 from data_prep.filters import Candidate, Filter, FilterReport
 from data_prep.filters.near_duplicates import without_near_duplicates
-from data_prep.on_disk import SCRATCH_PREFIX, RowWriter, read_rows, remove_scratch
-from data_prep.outputs import WrittenFile, start_folder
+from data_prep.on_disk import SCRATCH_PREFIX, RowWriter, read_rows
+from data_prep.outputs import WrittenFile
 from data_prep.schema import BANK_SCHEMA, RL_SCHEMA, SFT_SCHEMA, bank_row, rl_row, sft_row
 from data_prep.steps import numbered
 from realm_ext.prompt import render_messages
@@ -91,8 +91,12 @@ class Layout:
     similarity: float | None = None
 
 
+FILES = tuple(f"{name}{part}.parquet" for name in ("sft", "train", "bank") for part in ("", "-*-of-*"))
+"""Names of what `Folder` writes, for `data_prep.outputs.filling`."""
+
+
 class Folder:
-    """Takes the questions one by one, in order, and writes all files of the folder but card and provenance.
+    """Takes the questions one by one, in order, and writes all files of a new folder but card and provenance.
 
     SFT rows wait on disk until all are there: near duplicates are found among all of them.
     """
@@ -100,14 +104,12 @@ class Folder:
     def __init__(self, path: Path, layout: Layout, tally: Tally) -> None:
         self._layout = layout
         self._tally = tally
-        start_folder(path)
         rows = layout.rows_per_file
         self._sft = ShardedParquet(path, "sft", SFT_SCHEMA, config="sft", split="train", rows_per_file=rows)
         self._train = ShardedParquet(path, "train", RL_SCHEMA, config="rl", split="train", rows_per_file=rows)
         self._bank = ShardedParquet(
             path, "bank", BANK_SCHEMA, config="bank", split="train", rows_per_file=rows
         )
-        remove_scratch(path)
         self._scratch = path / f"{SCRATCH_PREFIX}sft"
         self._scratch.mkdir()
         self._waiting = RowWriter(self._scratch / "waiting.arrow", _SFT_WAITING)

@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.filters.similarity_option import option_of
-from data_prep.on_disk import remove_scratch
 from data_prep.outputs import (
     OTHER_LICENCE,
     PROVENANCE,
     Card,
     Provenance,
-    check_apart,
+    filling,
     finish_folder,
     hash_file,
     replacing,
-    start_folder,
     write_parquet,
     write_rejects,
 )
@@ -43,11 +41,15 @@ def write_selected(
     """Write `out/<name of data>.parquet` with composed sets; `student` is the model as it was named.
 
     Raises:
-        ValueError: an input cannot be read.
+        ValueError: an input cannot be read, or `out` holds one or a file that is not ours.
     """
-    check_apart(out, bank, data)
-    start_folder(out)
-    remove_scratch(out)
+    with filling(out, (f"{data.stem}.parquet",), bank, data) as new:
+        return _write_selected(new, bank, data, options, student)
+
+
+def _write_selected(
+    out: Path, bank: Path, data: Path, options: SelectOptions, student: str | None
+) -> Selected:
     selected = Selected()
     rows = select_rows(bank, data, options, selected, scratch=out)
     split = _SPLITS.get(data.stem, "train")
@@ -100,12 +102,18 @@ def write_harvested(
     With `replay`, `out/replay.parquet` holds as many contrast rows of that SFT file.
 
     Raises:
-        ValueError: an input cannot be read, or `replay` has no contrast row.
+        ValueError: an input cannot be read, `replay` has no contrast row, or `out` holds an input or a file that is not
+            ours.
     """
-    check_apart(out, *files, *(path for path in (data, replay) if path))
+    inputs = (*files, *(path for path in (data, replay) if path))
+    with filling(out, ("sft.parquet", "replay.parquet"), *inputs) as new:
+        return _write_harvested(new, files, data, options, replay)
+
+
+def _write_harvested(
+    out: Path, files: Sequence[Path], data: Path | None, options: HarvestOptions, replay: Path | None
+) -> tuple[Harvested, int]:
     questions = questions_by_text(questions_of(data)) if data else {}
-    start_folder(out)
-    remove_scratch(out)
     harvested = Harvested()
     rows: Iterable[dict[str, Any]] = harvest_rows(files, questions, options, harvested, scratch=out)
     if options.most is not None:

@@ -58,10 +58,10 @@ def split_examples(
     """
     likeness = Likeness([example.text for example in examples])
     units: Sequence[str] = [_unit(example) for example in examples]
-    near: list[tuple[int, int]] = []
     sides: Sequence[str]
+    near: list[tuple[int, int]] = []
     if examples and examples[0].time is not None:
-        sides: Sequence[str] = _by_time(examples, units, seed, test_share, val_share)
+        sides = _by_time(examples, units, seed, test_share, val_share)
     else:
         near, alike = list(likeness.pairs()), list(_alike(examples)) if join else []
         shares = {"test": test_share, "val": val_share}
@@ -84,12 +84,12 @@ def split_examples(
 
 
 def _by_content(
-    own: list[str],
+    own: Sequence[str],
     near: list[tuple[int, int]],
     alike: list[tuple[int, int]],
     seed: int,
     shares: Mapping[str, float],
-) -> tuple[list[str], list[tuple[int, int]], Sequence[str]]:
+) -> tuple[Sequence[str], list[tuple[int, int]], Sequence[str]]:
     """The set and the side of each row, and those of the pairs `near` that are in one set: all or none.
 
     Of near texts and rows of one value as many are joined as leave sets enough.

@@ -51,6 +51,36 @@ def test_program(folder: Path) -> None:
     assert "sends nothing" in distill(folder, "--teacher", "program", "--dry-run").stdout
 
 
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [("data", "holds {folder}/data/q.jsonl, which is read"), ("other", "holds sft.parquet, which realm did not write"),
+     ("project", "holds README.md, which realm did not write")],
+)  # fmt: skip
+def test_a_folder_with_anothers_files_is_refused_before_anything_is_sent(
+    folder: Path, out: str, message: str
+) -> None:
+    for name in ("data", "other", "project"):
+        (folder / name).mkdir()
+    (folder / "data" / "q.jsonl").write_bytes((folder / "q.jsonl").read_bytes())
+    (folder / "data" / "sft.parquet").write_text("mine")
+    (folder / "other" / "sft.parquet").write_text("mine")
+    (folder / "project" / "README.md").write_text("# Mine")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with serving() as server:
+        arguments = [
+            folder / "data" / "q.jsonl",
+            folder / out,
+            "--domain",
+            "search_relevance",
+            *openai(server),
+        ]
+        result = CliRunner().invoke(APP, list(map(str, arguments)))
+        assert not server.asked
+    said = "".join(result.stderr.split())
+    assert result.exit_code == 1 and "".join(message.format(folder=folder).split()) in said
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
 def test_openai_and_again(folder: Path) -> None:
     with serving() as server:
         first = distill(folder, *openai(server), "--contrast-from", "teacher")

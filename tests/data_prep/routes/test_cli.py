@@ -62,6 +62,35 @@ def test_select_writes_a_whole_folder(bank: Path, data: Path, tmp_path: Path) ->
     assert code == 2 and "should be less than or equal to 1" in err
 
 
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("select", "README.md"),
+        ("select", "train.parquet"),
+        ("harvest", "README.md"),
+        ("harvest", "sft.parquet"),
+    ],
+)
+def test_files_of_anothers_stay(command: str, name: str, bank: Path, data: Path, tmp_path: Path) -> None:
+    dump = tmp_path / "dump"
+    write_dump(dump, 1, [(prompt_text(question_of(7)[0], ROUTES), response("Route 1 is right. " + OWN))])
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("mine")
+    given = (bank, data, out) if command == "select" else (dump, out, "--data", data)
+    code, _, err = run(command, *given)
+    assert code == 1 and f"holds {name}, which realm did not write" in " ".join(err.split())
+    assert [(path.name, path.read_text()) for path in out.iterdir()] == [(name, "mine")]
+
+
+def test_a_select_that_fails_leaves_the_folder(bank: Path, data: Path, tmp_path: Path) -> None:
+    assert run("select", bank, data, tmp_path / "out")[0] == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    code, _, err = run("select", bank, bank, tmp_path / "out")
+    assert code == 1 and "the prompt has no user message" in err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
 def test_label_and_stats(bank: Path, tmp_path: Path) -> None:
     code, out, _ = run("label", bank)
     assert code == 0 and "routes\t320" in out and "turned right\t0" in out
