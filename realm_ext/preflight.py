@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from realm_ext import accelerator, adaptive_store, attention, checkpoints
 from realm_ext.config import RealmConfig, read_config
+from realm_ext.engines import engine_problems
 from realm_ext.loss import loss_problems
 from realm_ext.preflight_data import DataReport, read_data, train_paths
 from realm_ext.run_length import length_problems, training_steps
@@ -52,6 +53,7 @@ def check(config: DictConfig) -> None:
         raise ConfigError(_listed([str(error)])) from error
     problems += _mode_problems(config)
     problems += _device_problems(config)
+    problems += engine_problems(config)
     problems += attention.settle_rl(config)
     problems += loss_problems(config)
     no_model = model_problem(config.actor_rollout_ref.model.path)

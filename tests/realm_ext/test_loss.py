@@ -74,9 +74,7 @@ def batch() -> TensorDict:
     data = TensorDict(
         {key: value if key == "row" else nested(value) for key, value in columns.items()}, batch_size=N
     )
-    tu.assign_non_tensor(
-        data, batch_num_tokens=sum(RESPONSES), global_batch_size=N, use_remove_padding=False
-    )
+    tu.assign_non_tensor(data, batch_num_tokens=sum(RESPONSES), global_batch_size=N, use_remove_padding=False)
     return data
 
 
