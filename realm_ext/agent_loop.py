@@ -57,6 +57,9 @@ class RealmAgentLoop(AgentLoopBase):
         self.schedule = build_schedule(self.realm.schedule)
         self.prompt_length: int = self.rollout_config.prompt_length
         self.response_length: int = self.rollout_config.response_length
+        self.context: int = (
+            self.rollout_config.get("max_model_len") or self.prompt_length + self.response_length
+        )
         # vLLM would otherwise send every token of every rollout on its own, as text too; nobody reads those.
         self.engine_params = final_only_params() if self.rollout_config.name == "vllm" else {}
 
@@ -140,8 +143,14 @@ class RealmAgentLoop(AgentLoopBase):
                 "row_uid": prepared.row_uid,
                 "session_id": session_id,
                 "train_step": prepared.step,
+                "cut": self._is_cut(prompt_ids, response_ids),
             },
         )
+
+    def _is_cut(self, prompt_ids: Sequence[int], response_ids: Sequence[int]) -> bool:
+        """Whether a response ended for want of room, its own budget's or the context's; verl does not pass on why it did."""
+        is_full = len(response_ids) >= min(self.response_length, self.context - len(prompt_ids))
+        return is_full and bool(response_ids) and response_ids[-1] != self.tokenizer.eos_token_id
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> AgentLoopOutput:
         """verl's way in: one rollout, `session_id` and the row in `kwargs`."""

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from realm_ext.adaptive import AdaptiveConfig, read_adaptive
 from realm_ext.exposure import GroupPlan, check_fade, plan_group
+from realm_ext.overlong import Overlong, read_overlong
 from realm_ext.schedule import build_schedule, is_number
 from reward_fns.routes import Route
 
@@ -34,6 +35,7 @@ class RealmConfig:
         right_share: share of right routes in the bank; None: measured on the training files.
         adaptive: how exposure follows each question, see `realm_ext.adaptive`.
         carry: how many right guided rollouts of a question, at most, train the unguided prompt, see `realm_ext.carry`.
+        overlong: what happens to rollouts that run into the response budget, see `realm_ext.overlong`.
         traces: whether the trainer writes a line for each rollout, see `realm_ext.traces`.
     """
 
@@ -48,6 +50,7 @@ class RealmConfig:
     right_share: float | None = None
     adaptive: AdaptiveConfig = field(default_factory=AdaptiveConfig)
     carry: int = 0
+    overlong: Overlong = field(default_factory=Overlong)
     traces: bool = True
 
     def plan(
@@ -98,6 +101,11 @@ def read_config(config: DictConfig | Mapping[str, Any]) -> RealmConfig:
     except (TypeError, ValueError) as error:
         problems = [f"realm.{error}"]
         options["adaptive"] = AdaptiveConfig()  # so that the other options are checked too
+    try:
+        options["overlong"] = read_overlong(options.get("overlong"))
+    except (TypeError, ValueError) as error:
+        problems.append(f"realm.{error}")
+        options["overlong"] = Overlong()
     result = RealmConfig(**options)
     problems += _problems(result)
     if problems:
@@ -125,6 +133,10 @@ def _problems(config: RealmConfig) -> list[str]:
     if config.adaptive.kind == "per_question" and config.unguided_floor == 0:
         found.append(
             "adaptive.kind: per_question learns from unguided rollouts; set unguided_floor to 2 or more"
+        )
+    if config.carry and config.overlong.kind != "none":
+        found.append(
+            f"carry: not supported beside overlong.kind={config.overlong.kind}; set one of them to 0 or none"
         )
     if config.advantage not in ADVANTAGES:
         found.append(f"advantage: {config.advantage!r} is unknown; use one of {', '.join(ADVANTAGES)}")

@@ -16,6 +16,7 @@ from realm_ext import accelerator, adaptive_store, attention, checkpoints
 from realm_ext.config import RealmConfig, read_config
 from realm_ext.engines import engine_problems
 from realm_ext.loss import loss_problems
+from realm_ext.overlong import overlong_problems
 from realm_ext.preflight_data import DataReport, read_data, train_paths
 from realm_ext.run_length import length_problems, training_steps
 from realm_ext.schedule import build_schedule
@@ -69,6 +70,7 @@ def check(config: DictConfig) -> None:
     problems += length_problems(config, data.n_train_rows)
     share = realm.right_share if realm.right_share is not None else data.right_share
     problems += _reward_problems(config, realm, data, share)
+    problems += overlong_problems(config, realm.overlong, realm.weights, realm.max_routes, share)
     if problems:
         raise ConfigError(_listed(problems))
     for note in data.notes:

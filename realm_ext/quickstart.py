@@ -2,7 +2,8 @@
 
 Every stage is a command that a user could type, run as it is: data preparation, the demo model, verl's SFT trainer,
 verl's RL trainer with a ReaLM config, verl's model merger, lm-eval, the report. `realm quickstart --dry-run` prints
-them. RL runs in two rounds, and between them SFT on the model's own right guided chains (docs/study_plan.md).
+them. RL runs in two rounds, and between them SFT on the model's own right guided chains (docs/study_plan.md); the control
+is plain GRPO with the same rounds, and the same SFT on as many of its own right chains.
 """
 
 import shlex
@@ -34,6 +35,7 @@ BASE_STEPS = 900
 SFT_STEPS = 220
 HARVEST_STEPS = 60
 HARVEST_LR = 1.0e-3
+PLAIN = ("realm.schedule.kind=constant", "realm.schedule.start=0.0")  # GRPO: nobody sees a route
 LEAST_STEPS = 4  # of a round: fewer leave no quarter without routes
 
 
@@ -44,7 +46,7 @@ class Plan:
     Attributes:
         run: the run folder.
         steps: RL steps, of all rounds.
-        control: also run plain GRPO for as many steps, in one round.
+        control: also run plain GRPO, in as many steps and rounds, with SFT on its own right chains.
         rounds: of RL; between two of them SFT on the own right guided chains of the one before.
     """
 
@@ -61,9 +63,9 @@ class Plan:
             return sft_model(self.at("sft"), SFT_STEPS)
         return self.at(name, "huggingface")
 
-    def round(self, number: int) -> Path:
-        """The folder of a round of RL, as `realm_ext.report.rounds` finds it."""
-        return self.run / "rl" if number == self.rounds else self.run / "rl" / f"round{number}"
+    def round(self, number: int, part: str = "rl") -> Path:
+        """The folder of a round of RL (`part` rl or grpo), as `realm_ext.report.rounds` finds it."""
+        return self.run / part if number == self.rounds else self.run / part / f"round{number}"
 
     def steps_of(self, number: int) -> int:
         """RL steps of a round; what is left over goes to the first ones."""
@@ -101,23 +103,11 @@ def plan_stages(plan: Plan) -> list[Stage]:
             plan.at("logs"),
         ),
         _evaluate(plan, "sft"),
-        *_rounds(plan),
+        *_rounds(plan, "rl"),
         _evaluate(plan, "rl"),
     ]
     if plan.control:
-        unguided = ("realm.schedule.kind=constant", "realm.schedule.start=0.0")
-        stages += [
-            *_rl(
-                plan,
-                "grpo",
-                "control: plain GRPO, no routes, equal steps",
-                plan.run / "grpo",
-                plan.checkpoint("sft"),
-                plan.steps,
-                unguided,
-            ),
-            _evaluate(plan, "grpo"),
-        ]
+        stages += [*_rounds(plan, "grpo"), _evaluate(plan, "grpo")]
     stages.append(
         Stage(
             "report",
@@ -135,7 +125,9 @@ def quickstart(
     ),
     steps: Annotated[int, typer.Option(help="RL steps, of all rounds.", min=LEAST_STEPS)] = 40,
     rounds: Annotated[int, typer.Option(help="Rounds of RL, SFT on the own chains between.", min=1)] = 2,
-    control: Annotated[bool, typer.Option(help="Also run plain GRPO for as many steps.")] = False,
+    control: Annotated[
+        bool, typer.Option(help="Also run plain GRPO, with the same steps, rounds and SFT.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option(help="Print the commands and stop.")] = False,
 ) -> None:
     """Run ReaLM from nothing to a report on a machine without a GPU: realm quickstart"""
@@ -274,41 +266,52 @@ def environment() -> dict[str, str]:
     }
 
 
-def _rounds(plan: Plan) -> list[Stage]:
-    """ReaLM's RL: every round fades its routes; the next begins with SFT on what it did right with them."""
+def _rounds(plan: Plan, part: str) -> list[Stage]:
+    """RL in rounds; the next begins with SFT on what the last did right. `part`: rl (routes fade), or grpo (no routes)."""
     stages: list[Stage] = []
     model = plan.checkpoint("sft")
+    what = "ReaLM{}: routes fade from the prompt" if part == "rl" else "control{}: plain GRPO, no routes"
     for number in range(1, plan.rounds + 1):
-        folder, is_last = plan.round(number), number == plan.rounds
+        folder, is_last = plan.round(number, part), number == plan.rounds
         overrides = [f"data.seed={number}", f"realm.seed={number}"] if plan.rounds > 1 else []
+        overrides += PLAIN if part == "grpo" else ()
         if not is_last:
             overrides.append(f"trainer.rollout_data_dir={folder / 'rollouts'}")
         which = f", round {number} of {plan.rounds}" if plan.rounds > 1 else ""
         stages += _rl(
             plan,
-            "rl" if is_last else f"rl_round{number}",
-            f"ReaLM{which}: routes fade from the prompt (verl GRPO, realm_sync)",
+            part if is_last else f"{part}_round{number}",
+            f"{what.format(which)} (verl GRPO, realm_sync)",
             folder,
             model,
             plan.steps_of(number),
             overrides,
         )
         if not is_last:
-            stages += _harvest(plan, number)
+            stages += _harvest(plan, part, number)
             model = sft_model(str(folder / "sft"), HARVEST_STEPS)
     return stages
 
 
-def _harvest(plan: Plan, number: int) -> list[Stage]:
-    """The right guided chains of a round, routes stripped, and SFT on them."""
-    folder = plan.round(number)
+def _harvest(plan: Plan, part: str, number: int) -> list[Stage]:
+    """The right chains of a round, and SFT on them: guided ones with routes stripped, or as many of the control's own."""
+    folder = plan.round(number, part)
     harvested = folder / "harvest"
     command = (
         *(*realm_command(), "routes", "harvest", str(folder / "rollouts"), str(harvested)),
         *("--data", plan.at("data", "train.parquet"), "--replay", plan.at("data", "sft.parquet")),
     )
     says = f"round {number}: the right guided chains, every word on routes taken out"
-    name = f"sft_round{number}"
+    suffix = f"round{number}"
+    if part == "grpo":
+        command += (
+            "--unguided",
+            "--as-many-as",
+            str(plan.round(number) / "harvest" / "sft.parquet"),
+        )
+        says = f"control, round {number}: its own right chains, no more of them (rejection sampling)"
+        suffix = f"grpo_{suffix}"
+    name = f"sft_{suffix}"
     sft = sft_stage(
         str(folder / "huggingface"),
         f"[{harvested / 'sft.parquet'},{harvested / 'replay.parquet'}]",
@@ -319,15 +322,16 @@ def _harvest(plan: Plan, number: int) -> list[Stage]:
         name=name,
         says="SFT on these chains, and on as many contrast rows (verl SFT)",
     )
-    return [Stage(f"harvest_round{number}", says, command, (harvested / "sft.parquet",)), sft]
+    return [Stage(f"harvest_{suffix}", says, command, (harvested / "sft.parquet",)), sft]
 
 
 def _other_rounds(plan: Plan) -> str:
     """What another number of rounds left in the run folder, whose curves would be taken for this run's; "" for nothing."""
-    *earlier, last = round_folders(plan.run / "rl")
-    begun = (last / "tensorboard").exists()
-    if len(earlier) >= plan.rounds or (begun and len(earlier) < plan.rounds - 1):
-        return f"{len(earlier) + 1} round{'s' if earlier else ''}"
+    for part in ("rl", "grpo") if plan.control else ("rl",):
+        *earlier, last = round_folders(plan.run / part)
+        begun = (last / "tensorboard").exists()
+        if len(earlier) >= plan.rounds or (begun and len(earlier) < plan.rounds - 1):
+            return f"{len(earlier) + 1} round{'s' if earlier else ''} of {part}"
     return ""
 
 

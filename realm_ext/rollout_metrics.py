@@ -47,6 +47,7 @@ class Rollout:
         n_dropped: routes left out of its group's prompt by the length budget.
         response_length: tokens.
         components: numbers the reward function returned, by name.
+        cut: whether the response was ended by its budget.
         carried: whether it trains the unguided prompt, see `realm_ext.carry`.
     """
 
@@ -61,6 +62,7 @@ class Rollout:
     n_dropped: int
     response_length: int
     components: Mapping[str, float]
+    cut: bool = False
     carried: bool = False
 
     @classmethod
@@ -88,6 +90,7 @@ class Rollout:
             planned_step=None if planned is None else int(planned),
             n_dropped=int(extra.get("routes_dropped") or 0),
             response_length=int(tag["response_len"]),
+            cut=bool(extra.get("cut", False)),
             components={name: float(info[name]) for name in READ if isinstance(info.get(name), (int, float))},
             carried=carried,
         )
@@ -118,6 +121,7 @@ def step_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
         if not members:
             continue
         metrics[f"realm/{regime}/response_length"] = _mean([r.response_length for r in members])
+        metrics[f"realm/{regime}/cut"] = _mean([r.cut for r in members])
         for name in COMPONENTS:
             has = COMPANIONS.get(name, "")
             values = [

@@ -59,7 +59,7 @@ def build_schedule(config: Mapping[str, Any]) -> Callable[[int], float]:
     """The schedule that `config` (the key `realm.schedule`) describes.
 
     Args:
-        config: `kind` (constant, linear, cosine, exponential or staged), `start` (exposure at step 0,
+        config: `kind` (constant, linear, cosine, exponential or staged; default linear), `start` (exposure at step 0,
             default 1.0), `fade_steps` (the step from which exposure is exactly 0; needed unless constant),
             `rate` (exponential only, default 5.0), `stages` (staged only: pairs of first step and exposure
             after the first stage, which is `start`; default four equal stages). A key that the kind does not
@@ -77,7 +77,7 @@ def build_schedule(config: Mapping[str, Any]) -> Callable[[int], float]:
     unknown = sorted(set(map(str, config)) - set(KEYS))
     if unknown:
         raise ValueError(f"schedule: unknown key {', '.join(unknown)}; known are {', '.join(KEYS)}")
-    kind = config.get("kind", "exponential")
+    kind = config.get("kind", "linear")
     if kind not in KINDS:
         raise ValueError(f"schedule.kind: {kind!r} is unknown; use one of {', '.join(KINDS)}")
     start = _number("start", config.get("start"), 1.0)

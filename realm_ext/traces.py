@@ -76,5 +76,6 @@ def _line(step: int, rollout: Rollout) -> dict[str, Any]:
         "score": components.pop("score", None),
         "components": components,
         "response_length": rollout.response_length,
+        "cut": rollout.cut,
         "carried": rollout.carried,
     }

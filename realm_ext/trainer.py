@@ -174,8 +174,10 @@ class RealmTrainer(PPOTrainer):
             )
         if self.config.algorithm.adv_estimator != "realm_grpo":
             return super()._compute_advantage(batch, metrics)
-        # Padding rows carry no 1 in their mask; a stratum of their own keeps them out of everybody's mean.
-        uids = [f"padding {i}" if r is None else r.uid for i, r in enumerate(rollouts)]
+        # A stratum of its own gives a row advantage 0 and keeps it out of everybody's mean: padding, and what is left out.
+        overlong = self.realm.overlong
+        alone = [r is None or overlong.leaves_out(r.cut) for r in rollouts]
+        uids = [f"alone {i}" if r is None or alone[i] else r.uid for i, r in enumerate(rollouts)]
         guided = [r is not None and r.guided for r in rollouts]
         origins = strata_of(uids, guided, self.realm.advantage)
         moved = {
@@ -184,7 +186,11 @@ class RealmTrainer(PPOTrainer):
             if r is not None and r.carried
         }
         trained = [flag and i not in moved for i, flag in enumerate(guided)]
-        with strata(strata_of(uids, trained, self.realm.advantage), moved):
+        lengths = [0 if r is None else r.response_length for r in rollouts]
+        punishments = overlong.punishments(lengths, self.config.data.max_response_length)
+        if overlong.kind == "punish" and present:
+            metrics["realm/overlong/punishment"] = float(punishments.sum() / len(present))
+        with strata(strata_of(uids, trained, self.realm.advantage), moved, punishments):
             return super()._compute_advantage(batch, metrics)
 
     def _validates_after_this_step(self) -> bool:

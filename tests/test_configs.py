@@ -5,14 +5,19 @@ composed recipes are compared with verl's own configs here.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
-from realm_ext.config import read_config
+from realm_ext.config import RealmConfig, read_config
+from realm_ext.exposure import plan_group
+from realm_ext.schedule import build_schedule
 from reward_fns.mrpv import Weights, check_weights
 from tests.forked import Program, run_forked
 
@@ -218,6 +223,57 @@ def test_realm_section_is_accepted(recipe: dict[str, Any]) -> None:
 def test_the_last_quarter_is_unguided(recipe: dict[str, Any]) -> None:
     steps = recipe["trainer"]["total_training_steps"]
     assert 0 < recipe["realm"]["schedule"]["fade_steps"] <= 0.75 * steps
+
+
+def guided_share(realm: RealmConfig, n: int, step: int) -> float:
+    """Of all rollouts of 200 questions with six routes each."""
+    exposure = build_schedule(realm.schedule)(step)
+    plans = [
+        plan_group(
+            seed=realm.seed,
+            uid=f"question {i}",
+            step=step,
+            exposure=exposure,
+            n=n,
+            route_steps=[4] * 6,
+            fade=realm.fade,
+            unguided_floor=realm.unguided_floor,
+            max_routes=realm.max_routes,
+            regime=None,
+        )
+        for i in range(200)
+    ]
+    return sum(sum(plan.guided) for plan in plans) / (200 * n)
+
+
+def check_guidance(recipe: Mapping[str, Any], text: str) -> None:
+    """The step from which under 5% of all rollouts are guided is what `text` says; on GPUs eight validations come before."""
+    realm, trainer = read_config(recipe), recipe["trainer"]
+    n, steps = recipe["actor_rollout_ref"]["rollout"]["n"], trainer["total_training_steps"]
+    gone = 1 + max(step for step in range(steps + 1) if guided_share(realm, n, step) >= 0.05)
+    said = re.search(r"under 5% of all from step (\d+) on, and none are from step (\d+) on, of (\d+)", text)
+    assert said, f"it does not say from which step on under 5% of all rollouts are guided: {gone}"
+    assert [int(number) for number in said.groups()] == [gone, realm.schedule["fade_steps"], steps]
+    assert trainer["device"] == "cpu" or (gone - 1) // trainer["test_freq"] >= 8
+
+
+@pytest.mark.parametrize("name", RL_RECIPES)
+def test_a_recipe_says_when_guidance_is_gone(checkout: dict[str, Any], name: str) -> None:
+    check_guidance(checkout["composed"][name], (CONFIGS / f"{name}.yaml").read_text())
+
+
+def test_so_does_the_recipe_that_realm_start_writes(checkout: dict[str, Any]) -> None:
+    """Its keys lie on top of realm_gpu, as those of realm_lora do."""
+    text = (CONFIGS.parent / "data_prep/start/templates/rl.yaml.txt").read_text()
+    own = yaml.safe_load(Template(text).substitute(name="x", batch=32, rows=96))
+    base = {key: value for key, value in checkout["composed"]["realm_lora"].items() if key != "hydra"}
+    check_guidance(OmegaConf.to_container(OmegaConf.merge(base, own)), text)
+
+
+@pytest.mark.parametrize("recipe", RL_RECIPES, indirect=True)
+def test_a_rate_stands_only_where_the_schedule_is_exponential(recipe: dict[str, Any]) -> None:
+    schedule = recipe["realm"]["schedule"]
+    assert ("rate" in schedule) == (schedule["kind"] == "exponential")
 
 
 @pytest.mark.parametrize("recipe", RL_RECIPES, indirect=True)

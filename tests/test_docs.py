@@ -245,7 +245,8 @@ def _module_file(name: str) -> Path | None:
 @pytest.mark.timeout(600)
 def test_config_options_exist() -> None:
     config = compose_recipe(
-        "realm_zero", ["+trainer.v1.realm_sync.poll_interval=0.1", "+realm.schedule.stages=[]"]
+        "realm_zero",
+        ["+trainer.v1.realm_sync.poll_interval=0.1", "+realm.schedule.stages=[]", "+realm.schedule.rate=5"],
     )
     for parameter in spans(_OPTION):
         option = str(parameter.values[0])

@@ -30,7 +30,7 @@ from benchmarks.study.stages import Layout
 from data_prep.filters import Refusal
 from data_prep.routes.bank import questions_of
 from data_prep.routes.harvest import harvest_one
-from data_prep.routes.responses import Guided, questions_by_text, read_responses, response_files
+from data_prep.routes.responses import Found, questions_by_text, read_responses, response_files
 from data_prep.search_relevance.datasets import teach
 from data_prep.search_relevance.expert import with_names
 from eval_tasks.scoring import agreement
@@ -71,7 +71,7 @@ class Chains:
     judged: int = 0
     judged_sound: int = 0
 
-    def add(self, guided: Guided) -> None:
+    def add(self, guided: Found) -> None:
         """Count a guided rollout if harvest would take its chain."""
         made = harvest_one(guided)
         if isinstance(made, Refusal):
@@ -145,7 +145,7 @@ def harvested(layout: Layout, arm: Arm) -> Chains:
         questions = questions_by_text(questions_of(layout.bank(arm, seed)))
         for file in response_files(layout.arm(arm, seed) / "rollouts"):
             for line in read_responses(file, questions):
-                if isinstance(line, Guided):
+                if isinstance(line, Found):
                     found.add(line)
     return found
 

@@ -229,6 +229,16 @@ def harvest(
         bool,
         typer.Option("--from-evaluation", help="Allow lm-eval's samples: never of a test set you report."),
     ] = False,
+    unguided: Annotated[
+        bool,
+        typer.Option("--unguided", help="Chains of prompts without routes instead (rejection sampling)."),
+    ] = False,
+    as_many_as: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Another harvest's parquet: no more rows than it has."
+        ),
+    ] = None,
     domain: Domains = None,
 ) -> None:
     """Make SFT rows of the model's own right guided chains, with every mention of routes taken out.
@@ -247,9 +257,15 @@ def harvest(
             )
         if data is None and len(evaluation) < len(files):
             raise ValueError("rollouts hold no gold answers: give the run's training parquet with --data")
-        harvested, rows = write_harvested(out, files, data, HarvestOptions(per_question, max_chars), replay)
+        regime = "unguided" if unguided else "guided"
+        most = None
+        if as_many_as:
+            check_apart(out, as_many_as)
+            most = open_parquet(as_many_as).metadata.num_rows
+        options = HarvestOptions(per_question, max_chars, regime=regime, most=most)
+        harvested, rows = write_harvested(out, files, data, options, replay)
         lines = [
-            f"lines\t{harvested.lines}\tguided\t{harvested.read.seen}",
+            f"lines\t{harvested.lines}\t{regime}\t{harvested.read.seen}",
             f"kept\t{rows}\t{out / 'sft.parquet'}",
             *([f"replayed\t{harvested.replayed}\t{out / 'replay.parquet'}"] if replay else []),
         ]

@@ -5,7 +5,7 @@ Serves design.md, section Data.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from data_prep.outputs import (
 )
 from data_prep.routes.bank import bank_files, questions_of
 from data_prep.routes.fingerprint import prompt_version
-from data_prep.routes.harvest import Harvested, HarvestOptions, harvest_rows, replayed
+from data_prep.routes.harvest import Harvested, HarvestOptions, drawn, harvest_rows, replayed
 from data_prep.routes.responses import questions_by_text
 from data_prep.routes.sampling import Sampled, SamplePlan
 from data_prep.routes.select import Selected, SelectOptions, select_rows
@@ -106,7 +106,11 @@ def write_harvested(
     start_folder(out)
     remove_scratch(out)
     harvested = Harvested()
-    rows = harvest_rows(files, questions, options, harvested, scratch=out)
+    rows: Iterable[dict[str, Any]] = harvest_rows(files, questions, options, harvested, scratch=out)
+    if options.most is not None:
+        rows = drawn(rows, options.most)
+        if surplus := harvested.filtered.kept - len(rows):
+            harvested.filtered.dropped[f"more than {options.most} chains in all"] += surplus
     written = write_parquet(out / "sft.parquet", rows, SFT_SCHEMA, config="sft", split="train")
     made = [written]
     if replay:
@@ -118,8 +122,12 @@ def write_harvested(
         write_rejects(out, examples)
     dropped = Counter(harvested.unusable) + harvested.read.dropped + harvested.filtered.dropped
     card = Card(
-        title="A model's own right guided chains, routes stripped, for ReaLM",
-        summary="SFT rows with unguided prompts: chains that were right with routes in sight and are right without.",
+        title=f"A model's own right {options.regime} chains, for ReaLM",
+        summary=(
+            "SFT rows with unguided prompts: chains that were right with routes in sight and are right without."
+            if options.regime == "guided"
+            else "SFT rows with unguided prompts: chains that were right without any route."
+        ),
         licence=OTHER_LICENCE,
         tags=("routes", "self-training"),
     )

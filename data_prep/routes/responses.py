@@ -1,4 +1,4 @@
-"""Where guided responses are found: verl's rollout dumps and the samples that lm-eval logs.
+"""Where responses are found: verl's rollout dumps and the samples that lm-eval logs.
 
 Serves design.md, section EAAI (harvest). verl writes `N.jsonl` a step to `trainer.rollout_data_dir`, with the decoded
 prompt and response and no word of the row; the question is found in the prompt again. lm-eval's `samples_*.jsonl` hold the whole
@@ -7,13 +7,13 @@ document. Route traces hold no text, and cannot be harvested.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from data_prep.routes.bank import Question
-from realm_ext.prompt import ABOUT_CUT, CUT, GUIDED
+from realm_ext.prompt import ABOUT_CUT, CUT, GUIDED, UNGUIDED
 from reward_fns.domains import domain_of
 from reward_fns.routes import Route, routes_from
 
@@ -27,8 +27,8 @@ _AFTER_ROUTES = GUIDED.partition("<think>")[0]
 
 
 @dataclass(frozen=True)
-class Guided:
-    """A guided response with its question and the routes that it saw (labels unknown: false)."""
+class Found:
+    """A response with its question and the routes that it saw (labels unknown: false); none: it is an unguided one."""
 
     question: Question
     shown: tuple[Route, ...]
@@ -38,7 +38,7 @@ class Guided:
 
 @dataclass(frozen=True)
 class Unusable:
-    """A line that holds no guided response of a known question, with the reason."""
+    """A line that holds no response of the wanted regime to a known question, with the reason."""
 
     reason: str
     where: str
@@ -75,12 +75,15 @@ def questions_by_text(questions: Iterable[Question]) -> dict[str, Question]:
     return {question.text.strip(): question for question in questions}
 
 
-def read_responses(file: Path, questions: Mapping[str, Question]) -> Iterator[Guided | Unusable]:
-    """The lines of a file, each as a guided response or as what it lacks.
+def read_responses(
+    file: Path, questions: Mapping[str, Question], regime: str = "guided"
+) -> Iterator[Found | Unusable]:
+    """The lines of a file, each as a response or as what it lacks.
 
     Args:
         file: one of `response_files`.
         questions: of the run's training data; not needed for lm-eval's samples.
+        regime: "guided", or "unguided": those whose prompts showed no route.
     """
     with file.open("rb") as lines:
         for number, raw in enumerate(lines, start=1):
@@ -90,7 +93,9 @@ def read_responses(file: Path, questions: Mapping[str, Question]) -> Iterator[Gu
             try:
                 entry = json.loads(raw)
                 yield (
-                    _from_sample(entry, where) if is_evaluation(file) else _from_dump(entry, questions, where)
+                    _from_sample(entry, where, regime)
+                    if is_evaluation(file)
+                    else _from_dump(entry, questions, where, regime)
                 )
             except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
                 yield Unusable("line not readable", where, f"{type(error).__name__}: {error}")
@@ -112,12 +117,14 @@ def shown_in(prompt: str) -> tuple[Route, ...]:
     return tuple(Route(tuple(steps), answer, False, None, None, "") for steps, answer in routes)
 
 
-def _from_dump(entry: Mapping[str, Any], questions: Mapping[str, Question], where: str) -> Guided | Unusable:
+def _from_dump(
+    entry: Mapping[str, Any], questions: Mapping[str, Question], where: str, regime: str
+) -> Found | Unusable:
     prompt, text = str(entry["input"]), str(entry["output"])
     shown = shown_in(prompt)
-    if not shown:
-        return Unusable("unguided", where)
-    before = prompt.partition(ROUTES_HEAD)[0]
+    if (seen := _regime(shown)) != regime:
+        return Unusable(seen, where)
+    before = prompt.partition(ROUTES_HEAD if shown else UNGUIDED)[0]
     starts = [0, *(match.end() for match in re.finditer(r"\n", before))]
     # The chat template has put something in front: the question starts at one of the lines, most often a late one.
     found = next(
@@ -125,14 +132,14 @@ def _from_dump(entry: Mapping[str, Any], questions: Mapping[str, Question], wher
     )
     if found is None:
         return Unusable("question not in the data", where, before[-200:])
-    return Guided(found, shown, text, where)
+    return Found(found, shown, text, where)
 
 
-def _from_sample(entry: Mapping[str, Any], where: str) -> Guided | Unusable:
+def _from_sample(entry: Mapping[str, Any], where: str, regime: str) -> Found | Unusable:
     doc = entry["doc"]
     shown = routes_from(doc.get("routes"))
-    if not shown:
-        return Unusable("unguided", where)
+    if (seen := _regime(shown)) != regime:
+        return Unusable(seen, where)
     row = {
         "prompt": [{"role": "user", "content": doc["question"]}],
         "reward_model": {"ground_truth": doc["gold"]},
@@ -140,4 +147,8 @@ def _from_sample(entry: Mapping[str, Any], where: str) -> Guided | Unusable:
         "extra_info": {"uid": doc.get("uid")},
     }
     domain_of(doc["data_source"])
-    return Guided(Question.of(row), shown, str(entry["resps"][0][0]), where)
+    return Found(Question.of(row), shown, str(entry["resps"][0][0]), where)
+
+
+def _regime(shown: Sequence[Route]) -> str:
+    return "guided" if shown else "unguided"

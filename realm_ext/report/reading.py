@@ -66,6 +66,7 @@ class Run:
         traces: what the route traces of the ReaLM run say; None without them.
         notes: one line for each thing that is missing, torn or left out.
         round_ends: the steps of the ReaLM run at which one round of RL ends and another begins.
+        grpo_round_ends: those of the control run.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Run:
     notes: tuple[str, ...]
     traces: TraceSummary | None = None
     round_ends: tuple[int, ...] = ()
+    grpo_round_ends: tuple[int, ...] = ()
 
 
 def read_run(folder: Path) -> Run:
@@ -89,7 +91,7 @@ def read_run(folder: Path) -> Run:
         raise FileNotFoundError(f"{folder} is not a folder; give the folder of a run")
     notes: list[str] = []
     rl, ends = _read_metrics(folder, "rl", notes, "the curves of the RL run are not drawn")
-    grpo, _ = _read_metrics(folder, "grpo", notes, "there is no plain GRPO run to draw beside")
+    grpo, grpo_ends = _read_metrics(folder, "grpo", notes, "there is no plain GRPO run to draw beside")
     evaluations = _read_evaluations(folder / "eval", notes)
     stages = _read_stages(folder / "stages.json", notes)
     traces = read_traces([path / "checkpoints" for path in round_folders(folder / "rl")], notes)
@@ -98,7 +100,7 @@ def read_run(folder: Path) -> Run:
             f"{folder} has nothing to report ({'; '.join(notes)}); give the folder of a run, "
             "the one that holds rl/, eval/ and stages.json"
         )
-    return Run(folder.resolve().name, rl, grpo, evaluations, stages, tuple(notes), traces, ends)
+    return Run(folder.resolve().name, rl, grpo, evaluations, stages, tuple(notes), traces, ends, grpo_ends)
 
 
 def _read_metrics(

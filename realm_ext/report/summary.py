@@ -3,7 +3,7 @@
 Serves the issue's question: is unguided accuracy after RL above that after SFT, and above plain GRPO's?
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from realm_ext.report.reading import REGIMES, Evaluation, Run
@@ -109,10 +109,26 @@ def _headline(run: Run, comparisons: list[Comparison]) -> str:
         on = f" on {c.task}" if len(main) > 1 else ""
         sentences.append(
             f"Unguided accuracy{on} went from {percent(accuracy[c.task, 'sft'])} after SFT "
-            f"to {percent(accuracy[c.task, 'rl'])} after RL: {points(c.paired.difference)} points"
+            f"to {percent(accuracy[c.task, 'rl'])} after RL{_rounds(run.round_ends)}: {points(c.paired.difference)} points"
             f"{_in_words(c.paired)}."
         )
+    if any(c.before == "grpo" for c in comparisons) and run.round_ends:
+        sentences.append(_control(len(run.round_ends), len(run.grpo_round_ends)))
     return " ".join(sentences)
+
+
+def _rounds(ends: Sequence[int]) -> str:
+    return f" in {len(ends) + 1} rounds, with SFT on its own right chains between them" if ends else ""
+
+
+def _control(breaks: int, control_breaks: int) -> str:
+    """What `RL - GRPO` compares; each break between rounds holds SFT."""
+    if control_breaks == breaks:
+        return "The control, plain GRPO, had as many rounds, and the same SFT on its own right chains."
+    return (
+        f"The control, plain GRPO, had {control_breaks + 1} of {breaks + 1} rounds: RL - GRPO counts the SFT between rounds "
+        "for RL."
+    )
 
 
 def _in_words(paired: PairedDifference) -> str:

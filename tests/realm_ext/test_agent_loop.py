@@ -42,15 +42,17 @@ class CharacterTokens:
 
 
 class Engine:
-    """Answers every prompt with tokens 1, 2, 3 and remembers what it was asked."""
+    """Answers every prompt with tokens 1, 2, 3, or the first `most` of them, and remembers what it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
+        self.most = 3
 
     async def generate(self, **request: Any) -> TokenOutput:
         self.asked.append(request)
         fields = {"global_steps": 5, "min_global_steps": 5, "max_global_steps": 5}
-        return TokenOutput(token_ids=[1, 2, 3], log_probs=[-0.1, -0.2, -0.3], extra_fields=fields)
+        n = self.most
+        return TokenOutput(token_ids=[1, 2, 3][:n], log_probs=[-0.1, -0.2, -0.3][:n], extra_fields=fields)
 
 
 def make_loop(prompt_length: int = 10_000, exposure: float = 1.0, **options: Any) -> RealmAgentLoop:
@@ -58,6 +60,8 @@ def make_loop(prompt_length: int = 10_000, exposure: float = 1.0, **options: Any
     loop.realm = RealmConfig(schedule={"kind": "constant"}, **options)
     loop.schedule = lambda step: exposure
     loop.prompt_length, loop.response_length = prompt_length, 2
+    loop.context = prompt_length + 2
+    loop.tokenizer = SimpleNamespace(eos_token_id=3)
     loop.engine_params = {"detokenize": False}
     loop.continuous_token_builder = CharacterTokens()
     loop.server_manager = Engine()
@@ -176,6 +180,31 @@ def test_a_rollout_says_what_it_saw_and_keeps_the_engines_fields() -> None:
     )
     assert params == {"temperature": 1.0}
     assert loop.server_manager.asked[0]["sampling_params"] == {"temperature": 1.0, "detokenize": False}
+
+
+@pytest.mark.parametrize(
+    ("budget", "context", "cut"),
+    [
+        (2, 100, True),  # the engine's [1, 2, 3], of which two fit
+        (3, 100, False),  # full, but the last token ends the response
+        (4, 100, False),
+        (4, len("2+3?") + 3, False),
+        (4, len("2+3?") + 2, True),  # the prompt leaves room for two
+    ],
+)
+def test_a_rollout_says_whether_it_was_cut(budget: int, context: int, cut: bool) -> None:
+    loop = make_loop()
+    loop.response_length, loop.context = budget, context
+    loop.server_manager.most = context - len("2+3?")
+    prepared = prepare(loop, row())
+    assert run(loop, lambda: loop.generate(prepared, 0, {})).extra_fields["cut"] is cut
+
+
+def test_an_empty_response_was_not_cut() -> None:
+    loop = make_loop()
+    loop.server_manager.most = 0
+    prepared = prepare(loop, row())
+    assert run(loop, lambda: loop.generate(prepared, 0, {})).extra_fields["cut"] is False
 
 
 def test_verls_own_way_in_makes_the_same_decisions() -> None:

@@ -48,6 +48,8 @@ def test_weights_are_completed() -> None:
         ({"weights": {"length": 1}}, "realm.weights: unknown key length"),
         ({"weights": {"verdict": -1}}, "realm.weights.verdict: expected a number of at least 0"),
         ({"weights": 3}, "realm.weights: expected a mapping"),
+        ({"overlong": {"kind": "shape"}}, "realm.overlong.kind: 'shape' is unknown"),
+        ({"overlong": {"kind": "mask"}, "carry": 1}, "realm.carry: not supported beside overlong.kind=mask"),
         ({"right_share": 2}, "realm.right_share: expected null or a number"),
     ],
 )

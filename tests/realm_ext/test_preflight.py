@@ -202,6 +202,11 @@ def test_weights_that_let_a_wrong_answer_win(config: DictConfig) -> None:
     assert "a wrong answer could outrank a right one" in refused(config)
 
 
+def test_a_punishment_that_lets_a_wrong_answer_win(config: DictConfig) -> None:
+    config.realm = {**config.realm, "overlong": {"kind": "punish", "weight": 0.5}}
+    assert "a short wrong answer could outrank a long right one" in refused(config)
+
+
 def test_weights_set_twice_must_agree(config: DictConfig) -> None:
     OmegaConf.set_struct(config, False)
     config.reward.custom_reward_function.reward_kwargs = {"w_verdict": 0.1}

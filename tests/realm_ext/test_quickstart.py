@@ -1,6 +1,7 @@
 """The plan of `realm quickstart`: real commands, in an order in which each finds what it needs."""
 
 import importlib.util
+import re
 import shlex
 import shutil
 import subprocess
@@ -37,19 +38,44 @@ def test_names_are_unique_and_say_what_happens(tmp_path: Path, control: bool) ->
 def test_control_adds_a_run_without_routes_before_the_report(tmp_path: Path) -> None:
     plain, with_control = stages(tmp_path), stages(tmp_path, control=True)
     added = [stage.name for stage in with_control if stage.name not in {s.name for s in plain}]
-    assert added == ["grpo", "merge_grpo", "eval_grpo"]
+    first = ["grpo_round1", "merge_grpo_round1", "harvest_grpo_round1", "sft_grpo_round1"]
+    assert added == [*first, "grpo", "merge_grpo", "eval_grpo"]
     assert [stage for stage in with_control if stage.name not in added] == plain
     one_round = stages(tmp_path, control=True, rounds=1)
-    assert [s for s in one_round if s.name in added] == [s for s in with_control if s.name in added]
-    ours, control = (next(overrides(s) for s in one_round if s.name == name) for name in ("rl", "grpo"))
-    differing = {key for key in ours | control if ours.get(key) != control.get(key)}
-    assert differing == {
-        "realm.schedule.kind",
-        "realm.schedule.start",
-        "trainer.experiment_name",
-        "trainer.default_local_dir",
-    }
-    assert (control["realm.schedule.kind"], control["realm.schedule.start"]) == ("constant", "0.0")
+    assert [s.name for s in one_round if s.name in added] == ["grpo", "merge_grpo", "eval_grpo"]
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3])
+def test_the_control_differs_in_routes_alone(tmp_path: Path, rounds: int) -> None:
+    """Stage by stage: as many rounds, steps and SFT steps; other folders, no route, its own right chains."""
+    planned = stages(tmp_path, control=True, rounds=rounds)
+    trained = [
+        s
+        for s in planned
+        if re.fullmatch(
+            r"(merge_|harvest_|sft_)?(rl_|grpo_)?round\d|(merge_)?(rl|grpo)(_round\d)?|"
+            r"(harvest|sft)_grpo_round\d",
+            s.name,
+        )
+    ]
+    ours, control = trained[: len(trained) // 2], trained[len(trained) // 2 :]
+    assert len(ours) == len(control) == 2 * rounds + 2 * (rounds - 1)
+    for our, its in zip(ours, control, strict=True):
+        assert "grpo" in its.name and "grpo" not in our.name
+        mine = [word.replace("/rl/", "/grpo/").replace("=rl", "=grpo") for word in our.command]
+        more = [word for word in its.command if word not in mine]
+        less = [word for word in mine if word not in its.command]
+        if our.name.startswith("harvest"):
+            assert more == ["--unguided", "--as-many-as", str(our.outputs[0])] and not less
+        elif our.name.startswith("sft"):
+            assert (more, less) == (
+                [f"trainer.experiment_name={its.name}"],
+                [f"trainer.experiment_name={our.name}"],
+            )
+        elif our.name.startswith("merge"):
+            assert not more and not less
+        else:
+            assert more == ["realm.schedule.kind=constant", "realm.schedule.start=0.0"] and not less
 
 
 def test_every_program_exists(tmp_path: Path) -> None:
@@ -130,9 +156,10 @@ def test_a_round_starts_from_sft_on_what_the_one_before_did_right(tmp_path: Path
 @pytest.mark.parametrize(
     ("left", "options", "says"),
     [
-        ("rl/tensorboard", ("--rounds", "2"), "holds a run in 1 round:"),
-        ("rl/round1", ("--rounds", "1"), "holds a run in 2 rounds:"),
-        ("rl/round1/tensorboard", ("--rounds", "1"), "holds a run in 2 rounds:"),
+        ("rl/tensorboard", ("--rounds", "2"), "holds a run in 1 round of rl:"),
+        ("rl/round1", ("--rounds", "1"), "holds a run in 2 rounds of rl:"),
+        ("rl/round1/tensorboard", ("--rounds", "1"), "holds a run in 2 rounds of rl:"),
+        ("grpo/tensorboard", ("--control",), "holds a run in 1 round of grpo:"),
     ],
 )
 def test_a_folder_with_other_rounds_is_refused(

@@ -42,6 +42,7 @@ def test_a_line_says_what_was_shown_and_what_came_of_it(tmp_path: Path) -> None:
         "score": 1.2,
         "components": {"outcome": 1.0, "verdict": 0.4},
         "response_length": 5,
+        "cut": False,
         "carried": False,
     }
     assert (lines[1]["regime"], lines[1]["shown"]) == ("unguided", [])

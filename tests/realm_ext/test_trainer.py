@@ -30,7 +30,13 @@ def make_config(root: Path, realm: dict[str, Any] | None = None, **trainer: Any)
     config = OmegaConf.create(
         {
             "realm": {"schedule": {"kind": "linear", "fade_steps": 10}, **(realm or {})},
-            "data": {"train_files": "a.parquet", "train_batch_size": 4, "seed": None, "shuffle": True},
+            "data": {
+                "train_files": "a.parquet",
+                "train_batch_size": 4,
+                "seed": None,
+                "shuffle": True,
+                "max_response_length": 10,
+            },
             "actor_rollout_ref": {"rollout": {"n": 8}, "actor": {}},
             "algorithm": {"adv_estimator": "realm_grpo"},
             "trainer": {
@@ -244,12 +250,51 @@ def test_advantages_know_the_regime_and_padding_stays_apart(
     )
     made, metrics = make_trainer(tmp_path), {}  # type: tuple[RealmTrainerSync, dict[str, Any]]
     assert made._compute_advantage(batch, metrics) is batch
-    assert seen == [([("u", "guided"), ("u", "unguided"), ("padding 2", "unguided")], {})]
+    rows, moved, punishments = seen[0]
+    assert rows == [("u", "guided"), ("u", "unguided"), ("alone 2", "unguided")]
+    assert (moved, punishments.tolist()) == ({}, [0.0, 0.0, 0.0])
     assert metrics["realm/schedule"] == 0.5
     assert metrics["realm/guided_share"] == 0.5
     made.config.algorithm.adv_estimator = "grpo"
     made._compute_advantage(batch, metrics)
     assert seen[1] is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "punishments"),
+    [
+        ("none", ["u", "u", "u"], [0.0, 0.0, 0.0]),
+        ("mask", ["u", "alone 1", "u"], [0.0, 0.0, 0.0]),
+        ("punish", ["u", "u", "u"], [0.0, 0.2, 0.1]),
+    ],
+)
+def test_overlong_rollouts_are_left_out_or_punished_and_keep_their_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, rows: list[str], punishments: list[float]
+) -> None:
+    """Responses of 4, 10 and 9 tokens of a budget of 10; the second was cut there."""
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        PPOTrainerSync, "_compute_advantage", lambda self, batch, metrics: seen.append(_STRATA.get())
+    )
+    extra: np.ndarray = np.empty(3, dtype=object)
+    for i in range(3):
+        reward = {"score": 1.0, "outcome": 1.0}
+        extra[i] = {"guided": False, "exposure": 0.0, "cut": i == 1, "reward_extra_info": reward}
+    monkeypatch.setattr(trainer_module.tq, "kv_batch_get", lambda **_: {"extra_fields": extra})
+    batch = SimpleNamespace(
+        keys=["u_0_0", "u_1_0", "u_2_0"],
+        tags=[{"response_len": n} for n in (4, 10, 9)],
+        partition_id="train",
+    )
+    made = make_trainer(tmp_path, {"overlong": {"kind": kind}})
+    metrics: dict[str, Any] = {}
+    made._compute_advantage(batch, metrics)
+    ((found, _, taken),) = seen
+    assert [uid for uid, _ in found] == rows
+    assert taken == pytest.approx(punishments)
+    assert metrics["realm/unguided/cut"] == pytest.approx(1 / 3)
+    assert metrics["realm/unguided/score"] == 1.0
+    assert metrics.get("realm/overlong/punishment", 0.0) == pytest.approx(sum(punishments) / 3)
 
 
 def test_a_carried_rollout_is_compared_with_unguided_ones_and_stays_in_the_guided_mean(
@@ -286,7 +331,7 @@ def test_a_carried_rollout_is_compared_with_unguided_ones_and_stays_in_the_guide
     assert given[0]["score"] == pytest.approx(1.05)
     assert metrics["realm/carry/rollouts"] == metrics["realm/carry/behind"] == 1.0
     made._compute_advantage(batch, metrics)
-    assert seen == [
+    assert [found[:2] for found in seen] == [
         ([("u", "unguided"), ("u", "guided"), ("u", "unguided")], {0: (("u", "guided"), 1.25)}),
     ]
     assert [rollout.carried for rollout in made._rollouts_of_step] == [True, False, False]

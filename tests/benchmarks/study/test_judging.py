@@ -13,7 +13,7 @@ from benchmarks.study.judging import Chains, Groups, Verdicts, compared, harvest
 from benchmarks.study.plan import STUDY_FILE, read_study
 from benchmarks.study.stages import Layout, first_round
 from data_prep.routes.bank import Question
-from data_prep.routes.responses import Guided
+from data_prep.routes.responses import Found
 from data_prep.search_relevance.datasets import rl_rows, teach
 from data_prep.search_relevance.expert import with_names
 from realm_ext.prompt import render_messages
@@ -47,8 +47,8 @@ def response(chain: str, says: tuple[bool, bool], answer: str = GOLD) -> str:
     )
 
 
-def guided(text: str) -> Guided:
-    return Guided(Question.of(ROW), tuple(ROUTES), text, "1.jsonl:1")
+def guided(text: str) -> Found:
+    return Found(Question.of(ROW), tuple(ROUTES), text, "1.jsonl:1")
 
 
 def test_a_verdict_is_true_or_follows_the_own_answer_or_both() -> None:

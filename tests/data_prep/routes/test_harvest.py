@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from data_prep.routes.bank import questions_of
+from data_prep.routes.folders import write_harvested
 from data_prep.routes.harvest import Harvested, HarvestOptions, harvest_rows
 from data_prep.routes.responses import questions_by_text, response_files, shown_in
 from data_prep.schema import SFT_SCHEMA
@@ -121,6 +123,51 @@ def harvest(folder: Path, data: Path | None, **options: Any) -> tuple[list[dict[
     questions = questions_by_text(questions_of(data)) if data else {}
     files = response_files(folder)
     return list(harvest_rows(files, questions, HarvestOptions(**options), harvested)), harvested
+
+
+def test_unguided_chains_are_taken_as_they_are(tmp_path: Path) -> None:
+    """The control of harvest: what was right without routes, and speaks of none that could be taken out."""
+    data = write_rl(tmp_path / "train.parquet", rl_rows(10))
+    question, _ = question_of(7)
+    bare = prompt_text(question, ())
+    plain = "7 plus 7, so two sevens.\nUnlike the others I count up."
+    entries = [
+        (bare, f"<think> {plain} </think>\n<answer> 14 </answer>"),
+        (bare, f"<think> {plain} </think>\n<answer> 15 </answer>"),
+        (prompt_text(question, ROUTES), response(OWN)),
+        (prompt_text("What is 99 + 99?", ()), "<think> x y </think>\n<answer> 198 </answer>"),
+    ]
+    write_dump(tmp_path / "dump", 1, entries)
+    rows, harvested = harvest(tmp_path / "dump", data, regime="unguided")
+    (row,) = rows
+    assert [m["content"] for m in row["messages"]] == [
+        question + UNGUIDED,
+        f"<think> {plain} </think>\n<answer> 14 </answer>",
+    ]
+    assert harvested.unusable == {"guided": 1, "question not in the data": 1}
+    assert harvested.read.dropped == {"wrong answer": 1} and harvested.sentences_removed == 0
+
+
+def test_no_more_rows_than_another_harvest_has(tmp_path: Path) -> None:
+    data = write_rl(tmp_path / "train.parquet", rl_rows(10))
+    chains = [f"7 and 7 are {word} sevens." for word in ("two", "a pair of", "twice one", "both")]
+    entries = [
+        (
+            prompt_text(question_of(n)[0], ()),
+            f"<think> {chain} </think>\n<answer> {question_of(n)[1]} </answer>",
+        )
+        for n in range(6)
+        for chain in chains
+    ]
+    write_dump(tmp_path / "dump", 1, entries)
+    options = HarvestOptions(regime="unguided", similarity=0.98, most=5)
+    harvested, n = write_harvested(tmp_path / "out", response_files(tmp_path / "dump"), data, options)
+    rows = pq.read_table(tmp_path / "out" / "sft.parquet").to_pylist()
+    assert (n, len(rows)) == (5, 5)
+    assert len({row["uid"] for row in rows}) > 2, "drawn from all questions, not the first ones"
+    assert harvested.filtered.dropped == {"more than 5 chains in all": 19}
+    write_harvested(tmp_path / "again", response_files(tmp_path / "dump"), data, options)
+    assert pq.read_table(tmp_path / "again" / "sft.parquet").to_pylist() == rows
 
 
 def test_rollouts_become_unguided_rows(tmp_path: Path) -> None:

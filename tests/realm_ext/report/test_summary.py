@@ -1,6 +1,7 @@
 """What is said about a run: comparisons, the headline, numbers as text."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -42,6 +43,22 @@ def test_rl_is_compared_with_sft_and_with_grpo() -> None:
     )
     assert found.headline.endswith("more than noise.")
     assert found.notes == ("a note of reading",)
+
+
+@pytest.mark.parametrize(
+    ("control_ends", "said"),
+    [
+        ((20,), "had as many rounds, and the same SFT on its own right chains."),
+        ((), "had 1 of 2 rounds: RL - GRPO counts the SFT between rounds for RL."),
+    ],
+)
+def test_rounds_are_named_and_what_the_control_had_of_them(control_ends: tuple[int, ...], said: str) -> None:
+    run = run_of(
+        evaluation("sft", answers(20)), evaluation("rl", answers(32)), evaluation("grpo", answers(31))
+    )
+    headline = summarize(replace(run, round_ends=(20,), grpo_round_ends=control_ends)).headline
+    assert "after RL in 2 rounds, with SFT on its own right chains between them: +30.0 points" in headline
+    assert headline.endswith(f"The control, plain GRPO, {said}")
 
 
 def test_a_loss_is_called_worse() -> None:
