@@ -30,13 +30,14 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.study.analysis import Estimate, estimate, paired
+from benchmarks.study.analysis import mean_of, paired
 from benchmarks.study.measure import read_samples
 from benchmarks.study.stages import Chain
 from data_prep.outputs import hash_file, write_parquet
 from data_prep.schema import SFT_SCHEMA, sft_row
 from realm_ext.paths import Folder, find_folder
 from realm_ext.quickstart import SFT_STEPS, environment, evaluation_stage, realm_command, sft_model, sft_stage
+from realm_ext.results.statistics import Estimate, p_text
 from realm_ext.stages import Stage, StageFailedError, run_stages
 from reward_fns.response import parse_response, render_response
 
@@ -221,7 +222,15 @@ def tables(
     seeds = sorted(trainings[DISTILLED])
     questions = {name: len(scores[DISTILLED][name][seeds[0]]) for name in SLICES}
     columns = [f"{name} ({questions[name]} questions)" for name in SLICES]
-    arms = Table("arm", "seeds", "tokens", "steps", "passes", *columns, title="SFT, tested without routes")
+    arms = Table(
+        "arm",
+        "seeds",
+        "tokens",
+        "steps",
+        "passes",
+        *columns,
+        title=f"SFT, tested without routes{_one_run(seeds)}",
+    )
     for arm in ARMS:
         runs = [trainings[arm][seed] for seed in seeds]
         means = [
@@ -232,21 +241,32 @@ def tables(
                 [run.rows / run.questions for run in runs],
             )
         ]
-        cells = [_cell(estimate([scores[arm][name][seed] for seed in seeds])) for name in SLICES]
+        cells = [_cell(mean_of(scores[arm][name])) for name in SLICES]
         arms.add_row(arm, str(len(seeds)), f"{means[0]:,.0f}", f"{means[1]:.0f}", f"{means[2]:.1f}", *cells)
     differences = Table(
-        "distilled - plain", "points", "p", "by seed", title="paired over questions and seeds"
+        "distilled - plain",
+        "points",
+        "p",
+        "by seed",
+        title=f"paired over questions and seeds{_one_run(seeds)}",
     )
     for name in SLICES:
         if found := paired(scores[DISTILLED][name], scores[PLAIN][name]):
-            by_seed = ", ".join(f"{100 * value:+.1f}" for value in found.by_seed)
-            differences.add_row(name, _cell(found, "+"), f"{found.p_value:.4f}", by_seed)
+            by_seed = ", ".join(f"{100 * value:+.1f}" for value in found.by_run)
+            p_value = p_text(found.p_value, found.is_bound)
+            differences.add_row(name, _cell(found, "+"), p_value, by_seed)
     return [arms, differences]
 
 
+def _one_run(seeds: Sequence[int]) -> str:
+    return ", one training run an arm: intervals cover the questions alone" if len(seeds) == 1 else ""
+
+
 def _cell(found: Estimate, sign: str = "") -> str:
-    """In percent, with the 95% interval."""
-    mean, low, high = (100 * value for value in (found.mean, found.interval.low, found.interval.high))
+    """In percent, with the 95% interval, over seeds where there are several."""
+    if found.interval is None:
+        return f"{100 * found.value:{sign}.1f}"
+    mean, low, high = (100 * value for value in (found.value, found.interval.low, found.interval.high))
     return f"{mean:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
 
 

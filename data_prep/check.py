@@ -8,6 +8,7 @@ and how far surface alone (length, number of steps, source) tells right routes f
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from data_prep.further_domains import Domains, load_domains
 from data_prep.on_disk import stream_parquet
 from data_prep.routes.composition import kind_of, mix_of
 from reward_fns import domains
+from reward_fns.ground_truth import golds
 from reward_fns.mrpv import MAX_GUESS_RATE, measured_guess_rates, measured_right_share
 from reward_fns.routes import Route, routes_from
 
@@ -82,7 +84,8 @@ def check_file(path: Path) -> Checked:
         problems, routes = check_row(row)
         for problem in problems:
             checked.bad[reason_of(problem)].append(number)
-        checked.golds[str((row["reward_model"] or {}).get("ground_truth"))] += 1
+        with suppress(ValueError):  # `check_row` says so
+            checked.golds[" or ".join(golds((row["reward_model"] or {}).get("ground_truth")))] += 1
         checked.banks.append(routes)
     return checked
 

@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from data_prep.contamination_sources import overlap_filters
-from data_prep.outputs import OTHER_LICENCE, WrittenFile
+from data_prep.contamination_sources import named_file, overlap_filters
+from data_prep.outputs import OTHER_LICENCE, WrittenFile, check_apart
 from data_prep.search_relevance.datasets import DistilOptions
 from data_prep.search_relevance.folder import Sizes, write_folder
 from data_prep.sources import SOURCES
@@ -159,6 +159,7 @@ def _convert(
 ) -> None:
     if source.warning:
         _console.print(f"[bold yellow]{source.warning}[/]")
+    _or_exit(lambda: check_apart(out, *(named_file(name)[1] for name in not_in or ())))
     against = _or_exit(lambda: overlap_filters(not_in or ()))
     if not_in:
         parameters = {**parameters, "not_in": " ".join(not_in)}

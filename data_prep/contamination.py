@@ -5,6 +5,7 @@ evidence). How texts are compared is said in `data_prep.filters.overlap`; each t
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,13 +22,14 @@ from rich.text import Text
 from data_prep.contamination_sources import (
     EvaluationSets,
     add_file,
+    named_file,
     read_tasks,
     strings_of,
     training_files,
     training_rows,
 )
 from data_prep.filters.overlap import FLOOR, N, Overlap, OverlapIndex
-from data_prep.outputs import replacing
+from data_prep.outputs import check_apart, replacing
 
 EXAMPLES_KEPT = 20
 EXAMPLES_SHOWN = 3
@@ -204,6 +206,8 @@ def contamination(
         names = [name.strip() for name in tasks.split(",") if name.strip()]
         if not names and not files:
             raise ValueError("nothing to check against: give --tasks or --files")
+        if out:
+            check_report(out, *paths, *(named_file(given)[1] for given in files or ()))
         if names:
             read_tasks(names, include_path or (), data, offline, sets)
         for given in files or ():
@@ -229,6 +233,20 @@ def contamination(
         raise typer.Exit(CONTAMINATED)
     if fail_unchecked and report.not_checked:
         raise typer.Exit(UNCHECKED)
+
+
+def check_report(out: Path, *inputs: Path) -> None:
+    """Refuse to write the report over an input, or over a file that is no earlier report.
+
+    Raises:
+        ValueError: it would be.
+    """
+    check_apart(out, *inputs)
+    if not out.exists():
+        return
+    with out.open(encoding="utf-8", errors="replace") as file:
+        if not re.match(r'{\s*"n": \d+,\s*"floor": ', file.read(100)):
+            raise ValueError(f"{out} is there and is no report of this command: give another --out")
 
 
 def print_report(report: Report, console: Console) -> None:

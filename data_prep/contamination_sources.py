@@ -147,8 +147,14 @@ def read_evaluation_file(path: Path, column: str | None) -> list[str]:
 
 def add_file(given: str, column: str | None, sets: EvaluationSets) -> None:
     """Add the questions of `FILE` or `NAME=FILE`; errors as `read_evaluation_file`."""
+    name, path = named_file(given)
+    sets.add(name, read_evaluation_file(path, column))
+
+
+def named_file(given: str) -> tuple[str, Path]:
+    """Name and file of `FILE` or `NAME=FILE`."""
     name, equals, path = ("", "", given) if Path(given).exists() else given.partition("=")
-    sets.add(name if equals else Path(given).stem, read_evaluation_file(Path(path or given), column))
+    return name if equals else Path(given).stem, Path(path or given)
 
 
 def overlap_filters(given: Sequence[str]) -> tuple[OverlapFilter, ...]:

@@ -9,9 +9,7 @@ rows, or rollout and trainer disagree about log-probabilities; a newline is one 
 needs; and the chat template is Qwen's ChatML, without a default system prompt.
 """
 
-import os
 import random
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -22,10 +20,20 @@ import pyarrow.parquet as pq
 import typer
 
 from data_prep.on_disk import stream_parquet
+from data_prep.outputs import (
+    Provenance,
+    WrittenFile,
+    check_apart,
+    check_ours,
+    filling,
+    hash_file,
+    write_provenance,
+)
 from realm_ext.prompt import GUIDED, UNGUIDED
 
 BATCH = 16  # rows of a training step
 STRETCH = 20  # batches among which rows of like length are looked for
+MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt")
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 TAGS = ("<think>", "</think>", "<verdicts>", "</verdicts>", "<answer>", "</answer>")
 # Sentences that stand in every prompt are one token each: the demo's compute goes into what differs. So is what marks
@@ -162,14 +170,21 @@ def like_length_order(lengths: Sequence[int], steps: int, seed: int) -> list[int
     return order[: steps * BATCH]
 
 
-def save_demo_model(model: Any, tokenizer: Any, out: Path) -> None:
-    """Write a Hugging Face folder; an existing one is replaced as a whole, never left half written."""
-    partial = out.with_name(f"{out.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
-    model.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    shutil.rmtree(out, ignore_errors=True)
-    partial.rename(out)
+def save_demo_model(model: Any, tokenizer: Any, out: Path, seed: int | None = None) -> None:
+    """Write a Hugging Face folder; an earlier demo model there is replaced as a whole, never left half written.
+
+    Raises:
+        ValueError: `out` holds a file of such a folder that is not ours, as of another model.
+    """
+    with filling(out, MODEL_FILES) as new:
+        model.save_pretrained(new)
+        tokenizer.save_pretrained(new)
+        made = tuple(
+            WrittenFile(path.name, 0, hash_file(path), "model", "")
+            for path in sorted(new.iterdir())
+            if not path.name.startswith(".")
+        )
+        write_provenance(new, Provenance("realm demo-model PARQUET OUT", {}, {}, {}, {}, made, seed))
 
 
 def message_texts(parquet: Path) -> Iterator[str]:
@@ -198,7 +213,7 @@ def demo_model(
     parquet: Annotated[
         Path, typer.Argument(help="SFT or RL parquet whose text the tokenizer learns.", exists=True)
     ],
-    out: Annotated[Path, typer.Argument(help="Folder to write; an existing one is replaced.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; an earlier demo model there is replaced.")],
     steps: Annotated[int, typer.Option(help="Train on the SFT parquet for so many steps.", min=0)] = 0,
     domain: Annotated[str | None, typer.Option(help="Make this domain's fixed wording tokens.")] = None,
     hidden: Annotated[int, typer.Option(help="Hidden size, a multiple of 32.")] = DemoSize.hidden,
@@ -209,12 +224,17 @@ def demo_model(
     """Build the demo model from scratch: realm demo-model runs/data/base.parquet runs/base --steps 800"""
     if hidden % 32 or hidden <= 0:
         raise typer.BadParameter(f"--hidden must be a positive multiple of 32, got {hidden}")
+    try:
+        check_apart(out, parquet)
+        check_ours(out, MODEL_FILES)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     phrases = import_module(f"data_prep.{domain}.phrases").PHRASES if domain else ()
     size = DemoSize(hidden=hidden, layers=layers, intermediate=3 * hidden, positions=positions)
     model, tokenizer = build_demo_model(message_texts(parquet), size, seed, phrases)
     if steps:
         train_base(model, tokenizer, parquet, steps, seed)
-    save_demo_model(model, tokenizer, out)
+    save_demo_model(model, tokenizer, out, seed)
     trained = f"trained for {steps} steps" if steps else "random weights"
     typer.echo(f"{out}: {model.num_parameters():,} parameters, {trained}")
 

@@ -1,17 +1,22 @@
 """Writing an output folder: parquet files, the dataset card, provenance, and rejected rows.
 
-Serves design.md, section Data. Every file is written beside its place, flushed to disk and renamed, so that a
-name never stands for half a file; a kill leaves at most a hidden `.part` file. `provenance.json` is removed
-first and written last: a folder that has one is complete. Nothing written depends on the time or the machine.
+Nothing of the user's is lost. `filling` collects all files of a command in a hidden folder and puts them in place
+together, so that an error changes nothing; it refuses an output that holds an input, and files in it that no command
+of ReaLM wrote. Each file is written beside its place, flushed to disk and renamed: a name never stands for half a file.
+A kill leaves at most hidden `.part` files, which the next command there removes. `provenance.json` is taken away first
+and put in place last: a folder that has one is complete. Nothing written depends on the time or the machine.
 """
 
 import hashlib
 import json
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -21,11 +26,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from data_prep.part_files import LOCK, flush_folder, hold, is_abandoned, locked, umask
+
 ROWS_AT_A_TIME = 1024
 PROVENANCE = "provenance.json"
 REJECTS = "rejects.jsonl"
+CARD = "README.md"
 OTHER_LICENCE = "other"
 """What a card states where nobody named a licence: the Hub's identifier for one that is not in its list."""
+_CARD_END = f"inputs, their hashes and all counts are in `{PROVENANCE}`."
+_PART = re.compile(r"\..+\.realm-[a-z0-9_]{8}\.part")
+_PLACING = ".placing.json"
+"""In a hidden folder whose files are being put in place: the names of the old files that go."""
 
 
 @dataclass(frozen=True)
@@ -78,27 +90,126 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     The folder is created. The content and the rename are flushed to disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    with locked(path.parent):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.realm-", suffix=".part")
+        hold(handle)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            os.fchmod(file.fileno(), 0o666 & ~umask())
             os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:
-        os.unlink(name)
+        Path(name).unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    flush_folder(path.parent)
+
+
+def check_apart(out: Path, *inputs: Path) -> None:
+    """Refuse an output, a file or a folder, that is an input or holds one at any depth, links resolved.
+
+    Raises:
+        ValueError: it does; names the input.
+    """
+    for path in inputs:
+        places = [Path(os.path.abspath(path)), path.resolve()]
+        if any(_same(out, place) for start in places for place in (start, *start.parents)):
+            is_it = "is" if _same(out, path) else "holds"
+            raise ValueError(f"{out} {is_it} {path}, which is read: write to a folder of its own")
+
+
+def check_ours(folder: Path, names: Sequence[str] = ()) -> None:
+    """Refuse a folder in which a file would be replaced that no command of ReaLM wrote, or that was changed since.
+
+    Args:
+        folder: it need not exist.
+        names: of files that will be written besides the card and the rejects; `*` stands for anything.
+
+    Raises:
+        ValueError: names the file.
+    """
+    recorded = _recorded(folder)
+    for path in _standing(folder, (CARD, REJECTS, PROVENANCE, *names)):
+        if not _is_ours(path, recorded):
+            raise ValueError(
+                f"{folder} holds {path.name}, which realm did not write or which was changed since: move it away, or "
+                "write to a folder of its own"
+            )
+
+
+@contextmanager
+def filling(folder: Path, names: Sequence[str], *inputs: Path) -> Iterator[Path]:
+    """A hidden folder whose files take their places in `folder` together when the block ends; an error changes nothing.
+
+    Args:
+        folder: created if need be.
+        names: of the files that the command writes, besides card, rejects and provenance; `*` stands for anything.
+            What an earlier command wrote under these names goes, even where there is no new file of that name.
+        inputs: files and folders that are read.
+
+    Raises:
+        ValueError: `folder` holds an input, or a file of these names that is not ours; nothing was touched.
+    """
+    check_apart(folder, *inputs)
+    remove_leftovers(folder)
+    check_ours(folder, names)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        os.fsync(folder)
+        with hidden_folder(folder, "new") as new:
+            yield new
+            _record_earlier(folder, new, names)
+            written = [path.name for path in new.iterdir() if not path.name.startswith(".")]
+            check_ours(folder, [name for name in written if not _matches(name, names)])
+            old = [path.name for path in _standing(folder, (REJECTS, PROVENANCE, *names))]
+            _write_json(new / _PLACING, [name for name in old if name == PROVENANCE or name not in written])
+            _place(new, folder)
+    except BaseException:
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
+        raise
+
+
+@contextmanager
+def hidden_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A new folder `.NAME.realm-XXXXXXXX.part`, removed at the end if it is still there; after a kill by the next command."""
+    with locked(parent):
+        new = Path(tempfile.mkdtemp(dir=parent, prefix=f".{name}.realm-", suffix=".part"))
+        lock = os.open(new / LOCK, os.O_CREAT)
+        hold(lock)
+    try:
+        yield new
     finally:
-        os.close(folder)
+        os.close(lock)
+        if not (new / _PLACING).exists():  # else the next command puts the rest in place
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed commands left hidden in a folder; what was being put in place is put in place."""
+    if not folder.is_dir():
+        return
+    with locked(folder):
+        for path in [path for path in folder.iterdir() if _PART.fullmatch(path.name) and is_abandoned(path)]:
+            if not path.is_dir():
+                path.unlink()
+            elif (path / _PLACING).exists():
+                _place(path, folder)
+            else:
+                shutil.rmtree(path)
 
 
 def start_folder(folder: Path) -> None:
-    """Make the folder if need be, and mark it incomplete until `finish_folder`."""
+    """Make the folder if need be, and mark it incomplete until `finish_folder`: for files that are written in place.
+
+    Raises:
+        ValueError: a README.md or rejects.jsonl is there that is not ours.
+    """
+    check_ours(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     (folder / PROVENANCE).unlink(missing_ok=True)
     (folder / REJECTS).unlink(missing_ok=True)
 
@@ -136,11 +247,15 @@ def write_rejects(folder: Path, rejects: Sequence[Mapping[str, Any]]) -> None:
 
 def finish_folder(folder: Path, card: Card, provenance: Provenance) -> None:
     """Write the dataset card, then `provenance.json`, which marks the folder complete."""
-    with replacing(folder / "README.md") as file:
+    with replacing(folder / CARD) as file:
         file.write(render_card(card, provenance).encode("utf-8"))
-    content = {"realm_version": version("realm"), **asdict(provenance)}
-    with replacing(folder / PROVENANCE) as file:
-        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8") + b"\n")
+    write_provenance(folder, provenance)
+
+
+def write_provenance(folder: Path, provenance: Provenance) -> None:
+    """Write `provenance.json`, with the hash of the card where there is one."""
+    card = {"card": hash_file(folder / CARD)} if (folder / CARD).exists() else {}
+    _write_json(folder / PROVENANCE, {"realm_version": version("realm"), **asdict(provenance), **card})
 
 
 def render_card(card: Card, provenance: Provenance) -> str:
@@ -177,7 +292,7 @@ def render_card(card: Card, provenance: Provenance) -> str:
     lines += ["", *provenance.notes] if provenance.notes else []
     options = (f"--{name.replace('_', '-')} {value}" for name, value in provenance.parameters.items())
     command = " ".join([provenance.command, *options])
-    lines += ["", f"Made by `{command}`; inputs, their hashes and all counts are in `{PROVENANCE}`.", ""]
+    lines += ["", f"Made by `{command}`; {_CARD_END}", ""]
     return "\n".join(lines)
 
 
@@ -192,8 +307,80 @@ def hash_text(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode("utf-8")).hexdigest()
 
 
-def _umask() -> int:
-    """The process's umask: a temporary file is private, the finished one is like any other."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+# ------------------------------ whose files they are ------------------------------
+
+
+def _recorded(folder: Path) -> dict[str, Any]:
+    """What `provenance.json` says, if it is ours."""
+    try:
+        content = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) and "realm_version" in content else {}
+
+
+def _hashes(recorded: Mapping[str, Any]) -> dict[str, str]:
+    """Hashes of files by name: of the last command, and of earlier ones in the same folder."""
+    return {
+        **recorded.get("earlier_files", {}),
+        **{file["name"]: file["sha256"] for file in recorded.get("files", ())},
+    }
+
+
+def _is_ours(path: Path, recorded: Mapping[str, Any]) -> bool:
+    if not path.is_file():
+        return False
+    if path.name == PROVENANCE:
+        return bool(recorded)
+    if path.name == CARD and "card" not in recorded:
+        return _CARD_END in path.read_text(encoding="utf-8", errors="replace")
+    if path.name == REJECTS:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return '"reason": ' in file.readline()
+    known = recorded["card"] if path.name == CARD else _hashes(recorded).get(path.name)
+    return bool(known == hash_file(path))
+
+
+def _standing(folder: Path, names: Sequence[str]) -> list[Path]:
+    """What is in the folder under these names, sorted."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _matches(path.name, names))
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return name in patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _record_earlier(folder: Path, new: Path, names: Sequence[str]) -> None:
+    """Remember in the new provenance the files of earlier commands that stay."""
+    stay = {
+        name: known
+        for name, known in _hashes(_recorded(folder)).items()
+        if (folder / name).exists() and not _matches(name, names)
+    }
+    if stay:
+        _write_json(new / PROVENANCE, {**_recorded(new), "earlier_files": stay})
+
+
+def _place(new: Path, folder: Path) -> None:
+    """Move the files of a hidden folder to their places, the provenance last. Killed half-way, it can be done again."""
+    for name in json.loads((new / _PLACING).read_text(encoding="utf-8")):
+        (folder / name).unlink(missing_ok=True)
+    for path in sorted(new.iterdir(), key=lambda path: path.name == PROVENANCE):
+        if not path.name.startswith("."):
+            os.replace(path, folder / path.name)
+    flush_folder(folder)
+    shutil.rmtree(new)
+
+
+def _same(first: Path, second: Path) -> bool:
+    """Whether two paths are one place: by name with links resolved, or, where both exist, by what they lead to."""
+    if first.resolve() == second.resolve():
+        return True
+    return first.exists() and second.exists() and first.samefile(second)
+
+
+def _write_json(path: Path, content: Any) -> None:
+    with replacing(path) as file:
+        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8") + b"\n")

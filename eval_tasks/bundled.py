@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from eval_tasks.prepared import as_dataset, with_right_share
+from eval_tasks.prepared import as_dataset, with_guesses, with_right_share
 
 DATA = Path(__file__).resolve().parent / "data"
 
@@ -32,7 +32,8 @@ def read_rows(file: str, domain: str, guided: bool) -> list[dict[str, Any]]:
         raise FileNotFoundError(f"no bundled data set {file!r} in {DATA}; there are: {known or 'none'}")
     rows = [json.loads(line) | {"system": ""} for line in path.read_text(encoding="utf-8").splitlines()]
     if guided:
-        return with_right_share({**row, "data_source": f"realm/{domain}/guided"} for row in rows)
+        guided_rows = ({**row, "data_source": f"realm/{domain}/guided"} for row in rows)
+        return with_guesses(with_right_share(guided_rows))
     for row in rows:
         del row["routes"]
     return [{**row, "data_source": f"realm/{domain}/unguided"} for row in rows]

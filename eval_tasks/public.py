@@ -1,41 +1,62 @@
 """Public data sets as documents: from a local folder, or from the Hub.
 
-Serves design.md, sections Domains and Layout. One option says where the files lie, `--metadata data=FOLDER`; for a set
-NAME the first of these is read:
+Question, gold answer and wording are those of `data_prep.sources`, so that a set asks the same whether it is read raw or
+through `realm prep`. One option says where the files lie, `--metadata data=FOLDER`; for a set NAME the first of these is
+read:
 
-* `FOLDER/NAME/test.parquet`, or `routes.parquet` for guided tasks: what `realm prep` wrote;
-* `FOLDER/NAME/*.json` and `*.jsonl`, unguided: the files as their authors publish them, or rows exported from the Hub.
+* `FOLDER/NAME/test.parquet` (or the split's own name), `routes.parquet` for guided tasks: what `realm prep` wrote;
+* raw files in `FOLDER/NAME`, unguided: as their authors publish them, or rows exported from the Hub.
 
-Without the option the set comes from the Hub. Rows whose gold answer the domain cannot read are left out, counted and
-logged.
+Without the option the set comes from the Hub. Rows that cannot be used are left out, counted and logged with the reason.
 """
 
-import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from eval_tasks.prepared import as_dataset, read_parquet
-from reward_fns.content import content_uid
-from reward_fns.domains import get
+from data_prep.sources import SOURCES
+from data_prep.sources.passes import Pass, Rejects, rows_of
+from data_prep.sources.reading import Record, Unread, read_file
+from eval_tasks.prepared import as_dataset, documents, read_parquet
 
-Row = Mapping[str, Any]
-Pair = tuple[str, str]
 _log = logging.getLogger(__name__)
+ALL_CONFIGS = "all"
 
 
 @dataclass(frozen=True)
 class PublicSet:
-    """Where a set lives on the Hub, what judges it, how a row becomes question and gold answer, and its local files."""
+    """Which source reads a set, and where its rows are.
 
-    hub: str
-    config: str | None
-    split: str
-    domain: str
-    read: Callable[[Row], Pair]
+    Attributes:
+        source: name in `data_prep.sources`.
+        hub: `owner/name` or `owner/name:configuration`; empty: as the source says. The configuration `all` stands for all
+            there are, each a sub-task of the set.
+        split: the published split that has answers and is reported.
+        files: names of raw files; the first pattern that is there counts.
+    """
+
+    source: str
+    hub: str = ""
+    split: str = "test"
     files: tuple[str, ...] = ("test.json", "test.jsonl")
+
+
+SETS = {
+    "gsm8k": PublicSet("gsm8k"),
+    "bbh": PublicSet("bbh", hub=f"SaylorTwift/bbh:{ALL_CONFIGS}", files=("*.json", "*.jsonl")),
+    "commonsense_qa": PublicSet(
+        "commonsense-qa",
+        split="validation",
+        files=("validation.json", "validation.jsonl", "dev_rand_split.jsonl", "test.json", "test.jsonl"),
+    ),
+    "arc_challenge": PublicSet("arc", files=("test.json", "test.jsonl", "ARC-Challenge-Test.jsonl")),
+    "finqa": PublicSet("finqa"),
+    "medqa": PublicSet("medqa"),
+    "casehold": PublicSet("casehold", files=("test.json", "test.jsonl", "test.csv")),
+}
 
 
 def load(source: str, data: str | None = None, guided: bool = False, **_metadata: Any) -> dict[str, Any]:
@@ -43,143 +64,80 @@ def load(source: str, data: str | None = None, guided: bool = False, **_metadata
     return as_dataset(read_set(source, data, guided))
 
 
-def read_set(source: str, data: str | None, guided: bool) -> list[dict[str, Any]]:
-    """The documents of the public set `source`.
+def read_set(name: str, data: str | None, guided: bool) -> list[dict[str, Any]]:
+    """The documents of the public set `name`.
 
     Raises:
         ValueError: guided, and no folder was named; or no row could be used.
         FileNotFoundError: the folder holds none of the files that are looked for, or the Hub cannot be reached.
     """
-    chosen = SETS[source]
-    option = f"--metadata data=FOLDER with FOLDER/{source}/"
+    chosen = SETS[name]
+    option = f"--metadata data=FOLDER with FOLDER/{name}/"
     if data is None:
         if guided:
             raise ValueError(
-                f"realm_{source}_guided needs routes: give {option}routes.parquet, as `realm prep` writes it"
+                f"realm_{name}_guided needs routes: give {option}routes.parquet, as `realm prep` writes it"
             )
-        return _documents(source, _from_hub(source, option))
-    folder = Path(data).expanduser() / source
-    prepared = folder / ("routes.parquet" if guided else "test.parquet")
-    if guided or prepared.is_file():
-        return read_parquet(prepared, guided)
-    found = sorted({path for pattern in chosen.files for path in folder.glob(pattern)})
+        return _documents(name, _from_hub(name, option))
+    folder = Path(data).expanduser() / name
+    if guided:
+        return read_parquet(folder / "routes.parquet", guided)
+    prepared = list(dict.fromkeys(["test.parquet", f"{chosen.split}.parquet"]))
+    found = next(
+        (paths for pattern in [*prepared, *chosen.files] if (paths := sorted(folder.glob(pattern)))), []
+    )
+    if found and found[0].name in prepared:
+        return read_parquet(found[0], guided)
     if not found:
-        looked = ", ".join(["test.parquet", *chosen.files])
-        raise FileNotFoundError(f"none of {looked} in {folder}; {option} is where realm_{source} looks")
-    return _documents(source, ((path.stem, row) for path in found for row in _rows(path)))
+        looked = ", ".join([*prepared, *chosen.files])
+        raise FileNotFoundError(f"none of {looked} in {folder}; {option} is where realm_{name} looks")
+    return _documents(name, chain.from_iterable(read_file(path, path.stem) for path in found))
 
 
-def _from_hub(source: str, option: str) -> Iterator[tuple[str, Row]]:
-    """The rows of a set, each with the name of its part."""
+def _from_hub(name: str, option: str) -> Iterator[Record]:
+    """The rows of a set, each under the name of its configuration."""
     from datasets import get_dataset_config_names, load_dataset
 
-    chosen = SETS[source]
-    configs: list[str | None] = [chosen.config]
+    chosen = SETS[name]
+    path, _, config = (chosen.hub or SOURCES[chosen.source].hub).partition(":")
     try:
-        if chosen.config == ALL_CONFIGS:
-            configs = get_dataset_config_names(chosen.hub)
-        parts = {str(name): load_dataset(chosen.hub, name, split=chosen.split) for name in configs}
+        configs = get_dataset_config_names(path) if config == ALL_CONFIGS else [config or None]
+        parts = {str(part): load_dataset(path, part, split=chosen.split) for part in configs}
     except OSError as error:  # what `datasets` raises when it is offline or the set is gone
         raise FileNotFoundError(
-            f"{chosen.hub} could not be read from the Hub ({error}); offline, give {option}{chosen.files[0]}"
+            f"{path} could not be read from the Hub ({error}); offline, give {option}{chosen.files[0]}"
         ) from error
-    return ((name, row) for name, rows in parts.items() for row in rows)
-
-
-def _rows(path: Path) -> Iterator[Row]:
-    """The rows of a JSON-lines file, of a JSON list, or of BIG-Bench Hard's `{"examples": [...]}`."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".jsonl":
-        yield from (json.loads(line) for line in text.splitlines() if line.strip())
-        return
-    whole = json.loads(text)
-    yield from whole["examples"] if isinstance(whole, dict) else whole
-
-
-def _documents(source: str, rows: Iterable[tuple[str, Row]]) -> list[dict[str, Any]]:
-    """Documents of the usable rows; where a set has several parts, `rule` says which one a row is from."""
-    chosen = SETS[source]
-    domain = get(chosen.domain)
-    docs: dict[str, dict[str, Any]] = {}
-    unread = 0
-    for part, row in rows:
-        question, gold = chosen.read(row)
-        read = domain.extract(gold)
-        if read is None or not domain.equivalent(read, gold):
-            unread += 1
-            continue
-        uid = content_uid(question, gold)
-        data_source = f"realm/{chosen.domain}/unguided"
-        docs[uid] = {"uid": uid, "system": "", "question": question, "gold": gold, "data_source": data_source}
-        if chosen.config == ALL_CONFIGS:
-            docs[uid]["rule"] = part
-    if unread:
-        _log.warning("realm_%s: %d rows left out, their gold answer cannot be read", source, unread)
-    if not docs:
-        raise ValueError(
-            f"realm_{source}: none of the rows could be used ({unread} have no readable gold answer)"
-        )
-    return list(docs.values())
-
-
-# ------------------------------ one reader a set ------------------------------
-
-
-def _gsm8k(row: Row) -> Pair:
-    return row["question"], row["answer"].rpartition("####")[2].strip().replace(",", "")
-
-
-def _bbh(row: Row) -> Pair:
-    return row["input"], row["target"]
-
-
-def _choices(row: Row) -> Pair:
-    """CommonsenseQA and ARC, as published (`question.stem`) and as on the Hub."""
-    inner = row["question"] if isinstance(row["question"], Mapping) else row
-    choices = inner["choices"]
-    if isinstance(choices, Mapping):
-        labels, texts = choices["label"], choices["text"]
-    else:
-        labels, texts = [c["label"] for c in choices], [c["text"] for c in choices]
-    stem = inner["stem"] if "stem" in inner else row["question"]
-    return _with_options(stem, texts), _LETTERS[list(labels).index(row["answerKey"])]
-
-
-def _medqa(row: Row) -> Pair:
-    letters = sorted(row["options"])
-    return _with_options(row["question"], [row["options"][x] for x in letters]), row["answer_idx"]
-
-
-def _casehold(row: Row) -> Pair:
-    asked = row["context"] + "\n\nWhich holding does the text cite?"
-    return _with_options(asked, row["endings"]), _LETTERS[int(row["label"])]
-
-
-def _finqa(row: Row) -> Pair:
-    """FinQA: the report's text and table, then the question; as published, question and answer lie under `qa`."""
-    asked = row.get("qa") or row
-    table = "\n".join(" | ".join(line) for line in row["table"])
-    before, after = (" ".join(row[key]) for key in ("pre_text", "post_text"))
-    gold = str(asked["answer"] or asked["exe_ans"])
-    return "\n\n".join(part for part in (before, table, after, asked["question"]) if part.strip()), gold
-
-
-_LETTERS = "ABCDEFGHIJ"
-ALL_CONFIGS = "all"
-
-
-def _with_options(stem: str, texts: Iterable[str]) -> str:
-    return "\n".join(
-        [stem.strip(), *(f"({letter}) {text}" for letter, text in zip(_LETTERS, texts, strict=False))]
+    return (
+        Record(part, row, value) for part, rows in parts.items() for row, value in enumerate(rows, start=1)
     )
 
 
-SETS = {
-    "gsm8k": PublicSet("openai/gsm8k", "main", "test", "math", _gsm8k),
-    "bbh": PublicSet("SaylorTwift/bbh", ALL_CONFIGS, "test", "logic", _bbh, ("*.json",)),
-    "commonsense_qa": PublicSet("tau/commonsense_qa", None, "validation", "choice", _choices),
-    "arc_challenge": PublicSet("allenai/ai2_arc", "ARC-Challenge", "test", "choice", _choices),
-    "finqa": PublicSet("rootsautomation/FinQA", None, "test", "numeric", _finqa),
-    "medqa": PublicSet("GBaker/MedQA-USMLE-4-options", None, "test", "choice", _medqa),
-    "casehold": PublicSet("coastalcph/lex_glue", "case_hold", "test", "choice", _casehold),
-}
+def _documents(name: str, records: Iterable[Record | Unread]) -> list[dict[str, Any]]:
+    """Documents of the usable rows; where a set has sub-tasks, `subtask` and `rule` say which one a row is of."""
+    chosen, task = SETS[name], f"realm_{name}"
+    source = SOURCES[chosen.source]
+    parts: list[str] = []
+
+    def read() -> Iterator[Record | Unread]:
+        for record in records:
+            parts.append(record.file)
+            yield record
+
+    with Rejects(None) as rejects:
+        usable = Pass(source, read, chosen.split, tuple, lambda count: None, rejects, lambda uid: True)
+        found = [
+            (parts[index], row)
+            for index, item, _ in usable
+            for row in rows_of(item, index, chosen.split, source.domain)
+        ]
+    reasons = ", ".join(f"{reason.removeprefix('row: ')} ({n})" for reason, n in usable.dropped.items())
+    if not found:
+        raise ValueError(
+            f"{task}: no row could be used: {reasons or 'there is none'}; give the split {chosen.split}"
+        )
+    if reasons:
+        _log.warning("%s: %d rows left out: %s", task, usable.dropped.total(), reasons)
+    docs = documents((row for _, row in found), False, task)
+    if not chosen.hub.endswith(f":{ALL_CONFIGS}"):
+        return docs
+    return [{**doc, "subtask": part, "rule": part} for (part, _), doc in zip(found, docs, strict=True)]

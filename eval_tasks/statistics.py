@@ -52,6 +52,16 @@ def mean_of_lists_stderr(lists: Iterable[Sequence[float]]) -> float | str:
     return jackknife([(sum(values), len(values)) for values in lists if values], _ratio)
 
 
+def mean_of_parts(pairs: Iterable[tuple[str, float]]) -> float:
+    """The unweighted mean over parts of the mean within each, from pairs (part, value); 0 when there are none."""
+    return _mean_of_ratios([sum(column) for column in zip(*_part_rows(list(pairs)), strict=True)])
+
+
+def mean_of_parts_stderr(pairs: Iterable[tuple[str, float]]) -> float | str:
+    """The standard error of `mean_of_parts`."""
+    return jackknife(_part_rows(list(pairs)), _mean_of_ratios)
+
+
 def macro_f1(pairs: Iterable[tuple[str, str]]) -> float:
     """The mean of F1 over the gold labels, from pairs (gold, answer read; empty where none could be)."""
     rows = _f1_rows(list(pairs))
@@ -83,6 +93,18 @@ def _present(values: Iterable[float | None]) -> list[Sums]:
 
 def _ratio(sums: Sums) -> float:
     return sums[0] / sums[1] if sums[1] else 0.0
+
+
+def _part_rows(pairs: Sequence[tuple[str, float]]) -> list[Sums]:
+    """For each document and part: its value, and whether it is of this part."""
+    parts = sorted({part for part, _ in pairs})
+    return [[x for part in parts for x in (value * (part == own), part == own)] for own, value in pairs]
+
+
+def _mean_of_ratios(sums: Sums) -> float:
+    """A part that holds nothing, as where its only document is left out, does not count."""
+    means = [total / n for total, n in zip(sums[::2], sums[1::2], strict=True) if n]
+    return sum(means) / len(means) if means else 0.0
 
 
 def _f1_rows(pairs: Sequence[tuple[str, str]]) -> list[Sums]:

@@ -5,6 +5,7 @@ group and tokenises each distinct prompt once; `generate` is one rollout. `Realm
 group; `run` is verl's own way in, one call per rollout.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from realm_ext.config import read_config
 from realm_ext.exposure import GroupPlan, keep_routes
 from realm_ext.prompt import render_messages
 from realm_ext.schedule import build_schedule
+from reward_fns.response import opens_thinking
 from reward_fns.routes import Route, routes_from
 
 AGENT_NAME = "realm"
@@ -24,6 +26,9 @@ EXPOSURE_COLUMN = "realm_exposure"
 """Where the trainer writes a row's exposure when that is more than the schedule's (`realm.adaptive`)."""
 STEP_COLUMN = "realm_step"
 """Where the trainer writes the step a row is planned in, where that may not be the one it is handed out in."""
+
+PROMPT_END_TOKENS = 16
+"""More than `<think>` and blanks take, however they are split."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +76,11 @@ class RealmAgentLoop(AgentLoopBase):
                 are read.
 
         Raises:
-            ValueError: the bare question does not fit `rollout.prompt_length` (it is never cut), or the row's
-                routes are malformed.
+            ValueError: the bare question does not fit `rollout.prompt_length` (it is never cut), it holds images,
+                videos or audio, or the row's routes are malformed.
         """
         messages = [dict(message) for message in row["raw_prompt"]]
+        _check_is_text(messages, row)
         info = row.get("extra_info") or {}
         planned = row.get(STEP_COLUMN)
         step = int(row["global_steps"] if planned is None else planned)
@@ -111,11 +117,17 @@ class RealmAgentLoop(AgentLoopBase):
         guided = prepared.plan.guided[session_id]
         prompt_ids = list(prepared.guided_ids if guided else prepared.unguided_ids)
         metrics: dict[str, Any] = {}
+        request_id, params = uuid4().hex, {**sampling_params, **self.engine_params}
+        if getattr(self.rollout_config, "full_determinism", False):
+            number = stable_number(self.rollout_config.seed, prepared.step, prompt_ids, session_id)
+            request_id = f"det-{number}"
+            if (
+                self.rollout_config.name == "vllm"
+            ):  # verl's own seed is one for all, and a group would be all alike
+                params.setdefault("seed", number % 2**31)
         with simple_timer("generate_sequences", metrics):
             output = await self.server_manager.generate(
-                request_id=uuid4().hex,
-                prompt_ids=prompt_ids,
-                sampling_params={**sampling_params, **self.engine_params},
+                request_id=request_id, prompt_ids=prompt_ids, sampling_params=params
             )
         metrics["num_preempted"] = -1 if output.num_preempted is None else output.num_preempted
         response_ids = output.token_ids[: self.response_length]
@@ -139,6 +151,7 @@ class RealmAgentLoop(AgentLoopBase):
                 "shown_steps": list(prepared.plan.shown_steps) if guided else [],
                 "exposure": prepared.plan.exposure,
                 "guided": guided,
+                "thinking_opened": opens_thinking(self.tokenizer.decode(prompt_ids[-PROMPT_END_TOKENS:])),
                 "routes_dropped": prepared.routes_dropped,
                 "row_uid": prepared.row_uid,
                 "session_id": session_id,
@@ -194,6 +207,23 @@ class RealmAgentLoop(AgentLoopBase):
                 f"route, rollout.prompt_length is {self.prompt_length}: raise data.max_prompt_length or leave the "
                 "row out (a question is never cut)"
             )
+
+
+def stable_number(seed: int, step: int, prompt_ids: Sequence[int], session_id: int) -> int:
+    """A number of 63 bits for one rollout: the same in every run, another for each rollout."""
+    identity = f"{seed}|{step}|{session_id}|{','.join(map(str, prompt_ids))}"
+    return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8]) >> 1
+
+
+def _check_is_text(messages: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> None:
+    parts = [part for m in messages if isinstance(m.get("content"), list | tuple) for part in m["content"]]
+    kinds = {str(part.get("type", "text")) for part in parts if isinstance(part, Mapping)} - {"text"}
+    if kinds:
+        raise ValueError(
+            f"the prompt of row {row.get('index', '?')} holds parts of type {', '.join(sorted(kinds))}: the agent "
+            f"`{AGENT_NAME}` reads text only, and would train as if they were not there; leave such rows out, or give "
+            "them another agent_name (single_turn_agent)"
+        )
 
 
 def final_only_params() -> dict[str, Any]:

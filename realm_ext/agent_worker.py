@@ -112,15 +112,18 @@ class RealmAgentLoopWorker(_PlainWorker):
         )
         alive = self._without_errors(row["uid"], list(enumerate(generated)))
         alive = await self._score_group(row, alive)
-        await asyncio.gather(
+        taught = await asyncio.gather(
             *(
                 self._compute_teacher_logprobs(output, output.prompt_ids, output.response_ids, validate, row)
                 for _, output in alive
-            )
+            ),
+            return_exceptions=True,
         )
-        if alive:
-            await self._store_group(row, alive, partition_id)
-        return n - len(alive)
+        results = [
+            (session_id, error if isinstance(error, BaseException) else output)
+            for (session_id, output), error in zip(alive, taught, strict=True)
+        ]
+        return n - await self._store_group(row, self._without_errors(row["uid"], results), partition_id)
 
     def _realm_loop(self) -> RealmAgentLoop:
         if self._loop is None:
@@ -137,9 +140,7 @@ class RealmAgentLoopWorker(_PlainWorker):
             )
         return self._loop
 
-    def _without_errors(
-        self, uid: str, results: Sequence[tuple[int, Any]]
-    ) -> list[tuple[int, AgentLoopOutput]]:
+    def _without_errors(self, uid: str, results: Sequence[tuple[int, Any]]) -> list[tuple[int, Any]]:
         alive = []
         for session_id, result in results:
             if isinstance(result, BaseException):
@@ -183,14 +184,23 @@ class RealmAgentLoopWorker(_PlainWorker):
 
     async def _store_group(
         self, row: Mapping[str, Any], alive: list[tuple[int, AgentLoopOutput]], partition_id: str
-    ) -> None:
-        stored = [rollout_fields(row, session_id, output) for session_id, output in alive]
-        await tq.async_kv_batch_put(
-            keys=[f"{row['uid']}_{session_id}_0" for session_id, _ in alive],
-            fields=list_of_dict_to_tensordict([fields for fields, _ in stored]),
-            tags=[tag for _, tag in stored],
-            partition_id=partition_id,
-        )
+    ) -> int:
+        """Store in one put what can be stored, and say how many; a rollout that cannot (it is empty) is lost alone."""
+        made: list[tuple[int, Any]] = []
+        for session_id, output in alive:
+            try:
+                made.append((session_id, rollout_fields(row, session_id, output)))
+            except Exception as error:  # noqa: BLE001 (as in verl: logged, and the rollout is lost)
+                made.append((session_id, error))
+        stored = self._without_errors(row["uid"], made)
+        if stored:
+            await tq.async_kv_batch_put(
+                keys=[f"{row['uid']}_{session_id}_0" for session_id, _ in stored],
+                fields=list_of_dict_to_tensordict([fields for _, (fields, _) in stored]),
+                tags=[tag for _, (_, tag) in stored],
+                partition_id=partition_id,
+            )
+        return len(stored)
 
 
 class RealmAgentLoopManager(AgentLoopManagerTQ):

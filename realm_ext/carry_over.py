@@ -26,12 +26,11 @@ PARTITION = "realm_carry_over"
 _VERDICTS = re.compile(r"<verdicts>.*?</verdicts>\s*", re.DOTALL)
 
 
-def choose(rollouts: Sequence[Rollout | None], multiple: int) -> list[int]:
-    """Positions of up to `MOST` right guided rollouts, drawn by hash; their number is a multiple of `multiple`.
+def choose(rollouts: Sequence[Rollout | None]) -> list[int]:
+    """Positions of up to `MOST` right guided rollouts, drawn by hash.
 
     Args:
         rollouts: of a batch, in its order; None for padding.
-        multiple: data-parallel workers, which share the batch evenly.
     """
     right = [i for i, r in enumerate(rollouts) if r is not None and r.guided and r.is_right]
 
@@ -40,8 +39,7 @@ def choose(rollouts: Sequence[Rollout | None], multiple: int) -> list[int]:
         assert rollout is not None
         return hashlib.sha256(f"{rollout.row_uid}|{rollout.session}".encode()).digest()
 
-    chosen = sorted(right, key=drawn)[:MOST]
-    return chosen[: len(chosen) // multiple * multiple]
+    return sorted(right, key=drawn)[:MOST]
 
 
 def without_verdicts(response: str) -> str:
@@ -88,17 +86,17 @@ def measure(
     multiple: int,
     temperature: float,
 ) -> dict[str, float]:
-    """The mean log-probability per token, and of how many rollouts; nothing where there are too few.
+    """The mean log-probability per token, and of how many rollouts; nothing where none is right and guided.
 
     Args:
         batch: the step's rollouts.
         rollouts: of `batch`, in its order.
         workers: verl's actor worker group.
         builder: verl's continuous-token builder, which made the prompts of the run.
-        multiple: see `choose`.
+        multiple: what the workers can share evenly; rows are repeated up to a multiple of it, and counted once.
         temperature: of the rollouts, as verl divides by it in `compute_log_prob`.
     """
-    chosen = choose(rollouts, multiple)
+    chosen = choose(rollouts)
     if not chosen:
         return {}
     data = tq.kv_batch_get(
@@ -111,7 +109,8 @@ def measure(
         unguided_fields(list(prompt), ids, tokenizer, builder)
         for prompt, ids in zip(list(data["raw_prompt"]), responses, strict=True)
     ]
-    keys = [batch.keys[i] for i in chosen]
+    fields = [fields[i % len(chosen)] for i in range(-(-len(chosen) // multiple) * multiple)]
+    keys = [f"carry_over_{i}" for i in range(len(fields))]
     tags = [{"seq_len": len(f["input_ids"]), "response_len": len(f["responses"])} for f in fields]
     tq.kv_batch_put(keys=keys, partition_id=PARTITION, fields=list_of_dict_to_tensordict(fields), tags=tags)
     try:
@@ -120,7 +119,7 @@ def measure(
             KVBatchMeta(partition_id=PARTITION, keys=keys, tags=tags, extra_info=options)
         )
         found = tq.kv_batch_get(
-            keys=keys, partition_id=PARTITION, select_fields=["log_probs", "response_mask"]
+            keys=keys[: len(chosen)], partition_id=PARTITION, select_fields=["log_probs", "response_mask"]
         )
         log_probs = response_from_nested(found["log_probs"], found["response_mask"])
         means = [float(values.mean()) for values in log_probs.unbind()]

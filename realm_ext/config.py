@@ -16,6 +16,7 @@ from realm_ext.schedule import build_schedule, is_number
 from reward_fns.routes import Route
 
 ADVANTAGES = ("separate", "pool")
+PREFLIGHTS = ("strict", "warn")
 WEIGHTS: Mapping[str, float] = {"outcome": 1.0, "verdict": 0.2, "decisive": 0.2, "format": 0.05}
 
 
@@ -37,6 +38,8 @@ class RealmConfig:
         carry: how many right guided rollouts of a question, at most, train the unguided prompt, see `realm_ext.carry`.
         overlong: what happens to rollouts that run into the response budget, see `realm_ext.overlong`.
         traces: whether the trainer writes a line for each rollout, see `realm_ext.traces`.
+        warn_after: steps in a row without anything to learn that bring a warning, see `realm_ext.stall`; 0: never.
+        preflight: "strict" or "warn": whether a problem found before Ray ends the run, see `realm_ext.preflight`.
     """
 
     schedule: Mapping[str, Any]
@@ -52,6 +55,8 @@ class RealmConfig:
     carry: int = 0
     overlong: Overlong = field(default_factory=Overlong)
     traces: bool = True
+    warn_after: int = 3
+    preflight: str = "strict"
 
     def plan(
         self, *, uid: str, step: int, exposure: float, n: int, routes: Sequence[Route], regime: str | None
@@ -120,7 +125,13 @@ def _problems(config: RealmConfig) -> list[str]:
     else:
         found += _message_of(build_schedule, config.schedule)
     found += _message_of(check_fade, config.fade)
-    for name, least in (("seed", None), ("unguided_floor", 0), ("max_routes", 1), ("carry", 0)):
+    for name, least in (
+        ("seed", None),
+        ("unguided_floor", 0),
+        ("max_routes", 1),
+        ("carry", 0),
+        ("warn_after", 0),
+    ):
         value = getattr(config, name)
         if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
             at_least = "" if least is None else f" of at least {least}"
@@ -138,8 +149,9 @@ def _problems(config: RealmConfig) -> list[str]:
         found.append(
             f"carry: not supported beside overlong.kind={config.overlong.kind}; set one of them to 0 or none"
         )
-    if config.advantage not in ADVANTAGES:
-        found.append(f"advantage: {config.advantage!r} is unknown; use one of {', '.join(ADVANTAGES)}")
+    for name, known in (("advantage", ADVANTAGES), ("preflight", PREFLIGHTS)):
+        if getattr(config, name) not in known:
+            found.append(f"{name}: {getattr(config, name)!r} is unknown; use one of {', '.join(known)}")
     found += _weight_problems(config.weights)
     share = config.right_share
     if share is not None and (not is_number(share) or not 0.0 <= share <= 1.0):

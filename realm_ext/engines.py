@@ -43,9 +43,8 @@ def _loss_problems(config: DictConfig) -> list[str]:
     from verl.trainer.ppo.core_algos import POLICY_LOSS_REGISTRY
 
     mode = OmegaConf.select(config, f"{ACTOR}.policy_loss.loss_mode")
-    has_own = OmegaConf.select(
-        config, "actor_rollout_ref.model.external_lib"
-    )  # may register one in the workers
+    # a library of the user's may register one, in the workers
+    has_own = OmegaConf.select(config, "actor_rollout_ref.model.external_lib")
     if mode is None or mode in POLICY_LOSS_REGISTRY or has_own:
         return []
     known = ", ".join(sorted(POLICY_LOSS_REGISTRY))

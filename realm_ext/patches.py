@@ -1,7 +1,7 @@
 """Every change ReaLM makes to a function of another project, with its reason (design.md "Layout").
 
-Applied when the module concerned has been imported: `EVERYWHERE` in every process, `ON_CPU` on the CPU platform only.
-The two are the whole list; the contract test (tests/realm_ext/test_contract.py) checks that each symbol still is what
+Applied when the module concerned has been imported; on the CPU platform all, elsewhere those marked `everywhere`.
+`PATCHES` is the whole list; the contract test (tests/realm_ext/test_contract.py) checks that each symbol still is what
 the patch expects.
 """
 
@@ -14,19 +14,21 @@ from typing import Any
 from wrapt import when_imported
 
 from realm_ext.accelerator import RAY_RESOURCE
+from realm_ext.cluster import choose_gloo_interface
 
 # Environment variable: 1 in a run whose batches are padded because ReaLM found no flash attention. A run of plain verl
 # keeps verl's micro-batches.
 PADDED = "REALM_PADDED"
 
 
-def _one_backend_per_device(torch_distributed: Any) -> None:
+def _group_that_others_reach(torch_distributed: Any) -> None:
     original = torch_distributed.init_process_group
 
     @wraps(original)
     def init_process_group(backend: str | None = None, *args: Any, **kwargs: Any) -> None:
         if isinstance(backend, str) and "," in backend:
             backend = ",".join(dict.fromkeys(backend.split(",")))
+        choose_gloo_interface()
         original(backend, *args, **kwargs)
 
     torch_distributed.init_process_group = init_process_group
@@ -51,7 +53,8 @@ def _count_cpu_workers(ray_base: Any) -> None:
         if available < required:
             raise ValueError(
                 f"the run needs {required} training workers (trainer.n_gpus_per_node * trainer.nnodes), but Ray has "
-                f"{available:g} of its resource {RAY_RESOURCE} free: set ray_kwargs.ray_init.resources.{RAY_RESOURCE}"
+                f"{available:g} of its resource {RAY_RESOURCE} free: set ray_kwargs.ray_init.resources.{RAY_RESOURCE}, or, "
+                f"on a running cluster, start each node with `ray start --resources='{{\"{RAY_RESOURCE}\": 1}}'`"
             )
 
     ray_base.ResourcePoolManager._check_resource_available = _check_resource_available
@@ -189,21 +192,27 @@ def _most_over_ranks(count: int, dp_group: Any) -> int:
 
 @dataclass(frozen=True)
 class Patch:
-    """One change: `apply(module)` once `module` is imported; `symbol` is what it changes, below that module."""
+    """One change: `apply(module)` once `module` is imported; `symbol` is what it changes, below that module.
+
+    `everywhere`: with an accelerator too.
+    """
 
     module: str
     symbol: str
     reason: str
     apply: Callable[[Any], None]
+    everywhere: bool = False
 
 
-ON_CPU: tuple[Patch, ...] = (
+PATCHES: tuple[Patch, ...] = (
     Patch(
         "torch.distributed",
         "init_process_group",
         "verl asks for the backend 'cpu:gloo,<device>:<backend>', here 'cpu:gloo,cpu:gloo', and torch refuses a "
-        "device named twice: name it once.",
-        _one_backend_per_device,
+        "device named twice: name it once. And gloo listens at 127.0.1.1 where Debian's hosts file names the machine so, "
+        "which no other machine reaches: in a run over several, tell it the interface of the node's address.",
+        _group_that_others_reach,
+        everywhere=True,
     ),
     Patch(
         "verl.workers.engine",
@@ -238,12 +247,14 @@ ON_CPU: tuple[Patch, ...] = (
         "verl names the socket that hands over weights by Ray's job id, and the first job of every Ray is 01000000: two "
         "runs on one machine met in one socket and hung. Name it by the Ray daemon's process id too.",
         _sender_of_this_ray,
+        everywhere=True,
     ),
     Patch(
         "verl.workers.rollout.vllm_rollout.bucketed_weight_transfer",
         "BucketedWeightReceiver.__init__",
         "the other end of the same socket must look for it by the same name.",
         _receiver_of_this_ray,
+        everywhere=True,
     ),
     Patch(
         "vllm.model_executor.layers.utils",
@@ -252,8 +263,6 @@ ON_CPU: tuple[Patch, ...] = (
         "to load into: keep it. The packed copy is made anew after each sync.",
         _keep_plain_weight,
     ),
-)
-EVERYWHERE: tuple[Patch, ...] = (
     Patch(
         "verl.workers.engine.utils",
         "rearrange_micro_batches",
@@ -261,12 +270,13 @@ EVERYWHERE: tuple[Patch, ...] = (
         "ranks; guided prompts are three times as long as unguided ones: group like lengths. A token weighs the same in "
         "either grouping where the loss divides by what all micro-batches share; realm_ext.loss refuses the others.",
         _micro_batches_of_like_lengths,
+        everywhere=True,
     ),
 )
-PATCHES = (*EVERYWHERE, *ON_CPU)
 
 
-def install(patches: Sequence[Patch]) -> None:
-    """Apply each of the patches when its module is imported, or now if it already is."""
-    for patch in patches:
-        when_imported(patch.module)(patch.apply)
+def install(on_cpu: bool = True) -> None:
+    """Apply each patch when its module is imported, or now if it already is; `on_cpu`: the CPU platform's too."""
+    for patch in PATCHES:
+        if on_cpu or patch.everywhere:
+            when_imported(patch.module)(patch.apply)

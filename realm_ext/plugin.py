@@ -169,11 +169,11 @@ def load() -> None:
     from realm_ext import accelerator, patches
 
     importlib.import_module("realm_ext.cpu_platform")
-    patches.install(patches.EVERYWHERE)
-    if accelerator.is_selected() and not accelerator.is_gpu_stack():
+    on_cpu = accelerator.is_selected() and not accelerator.is_gpu_stack()
+    if on_cpu:
         _tested_versions(VERSIONS_CPU)
         os.environ[patches.PADDED] = "1"
-        patches.install(patches.ON_CPU)
+    patches.install(on_cpu)
 
 
 _loudly("the realm plugin", load)

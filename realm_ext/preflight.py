@@ -1,33 +1,32 @@
-"""Checks of a run's config and data before Ray starts: every problem at once, in plain words.
+"""Checks of a run's config, model and data before Ray starts: every problem at once, in plain words.
 
-Serves issue "Bad input" of the quickstart and design section "MRPV" (weights for which a wrong answer could outrank
-a right one are refused). `realm_ext.plugin` calls `check` ahead of verl's own validation; a config without a
-`realm:` section is none of its business.
+`realm_ext.plugin` calls `check` ahead of verl's own validation; a config without a `realm:` section is none of its
+business. A problem is what would end the run, or make it learn something else than it says; what is only slower, or
+without effect, is a note. Rows are `realm_ext.preflight_data`'s matter, the model's size `realm_ext.preflight_model`'s.
 """
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
-from realm_ext import accelerator, adaptive_store, attention, checkpoints
+from realm_ext import accelerator, adaptive_store, attention, checkpoints, cluster
 from realm_ext.config import RealmConfig, read_config
 from realm_ext.engines import engine_problems
 from realm_ext.loss import loss_problems
 from realm_ext.overlong import overlong_problems
-from realm_ext.preflight_data import DataReport, read_data, train_paths
+from realm_ext.preflight_data import REWARD, DataReport, read_data, train_paths
+from realm_ext.preflight_model import bucket_problem, memory_faults, path_problem, read_size
+from realm_ext.preflight_reward import complete_reward, reward_faults, right_share
 from realm_ext.run_length import length_problems, training_steps
 from realm_ext.schedule import build_schedule
-from reward_fns.mrpv import Weights, check_weights
 
 TRAINER_MODE = "realm_sync"
 ASYNC_MODE = "realm_colocate_async"
 MODES = (TRAINER_MODE, ASYNC_MODE)
 ESTIMATOR = "realm_grpo"
 MANAGER = "realm_ext.agent_worker.RealmAgentLoopManager"
-REWARD = "pkg://reward_fns"
 LATEST_FADE = 0.75
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?\Z")
 
@@ -40,42 +39,56 @@ def check(config: DictConfig) -> None:
     """Refuse a config that cannot train, and complete its reward options from the `realm:` section.
 
     Writes the weights, the share of right routes and the guess rates (the latter two measured on the training
-    files unless given) into `reward.custom_reward_function.reward_kwargs`.
+    files unless given) into `reward.custom_reward_function.reward_kwargs`. With `realm.preflight=warn` problems are
+    printed, and the run goes on.
 
     Raises:
         ConfigError: naming each problem, with what was given, expected, and to be done.
+        ValueError: the Ray cluster to join cannot hold the run.
     """
     if OmegaConf.select(config, "realm") is None:
         return
-    problems: list[str] = []
     try:
         realm = read_config(config)
     except (TypeError, ValueError) as error:
         raise ConfigError(_listed([str(error)])) from error
-    problems += _mode_problems(config)
+    problems = _mode_problems(config)
     problems += _device_problems(config)
     problems += engine_problems(config)
     problems += attention.settle_rl(config)
     problems += loss_problems(config)
-    no_model = model_problem(config.actor_rollout_ref.model.path)
-    problems += [no_model] if no_model else []
-    data = read_data(config, realm, with_lengths=not no_model)
+    no_model = _model_problems(config)
+    problems += no_model
+    tokenizer = str(
+        config.actor_rollout_ref.model.get("tokenizer_path") or config.actor_rollout_ref.model.path
+    )
+    data = read_data(config, with_lengths=not no_model and "://" not in tokenizer)
     problems += data.problems
-    problems += _agent_problems(config, data)
-    problems += _unsupported(config, realm, data)
+    notes = [*data.notes, *_unused(config, data)]
+    for faults, told in (_agent_faults(config, data), reward_faults(config, realm, data)):
+        problems += faults
+        notes += told
+    problems += _estimator_problems(config, realm, data)
     problems += _adaptive_problems(config, realm)
     problems += _carry_problems(config, realm)
-    problems += _group_problems(config, realm)
+    problems += _group_problems(config, realm, data)
     problems += _fade_problems(config, realm, data)
     problems += length_problems(config, data.n_train_rows)
-    share = realm.right_share if realm.right_share is not None else data.right_share
-    problems += _reward_problems(config, realm, data, share)
+    share = right_share(realm, data)
     problems += overlong_problems(config, realm.overlong, realm.weights, realm.max_routes, share)
-    if problems:
+    problems += _resume_problems(config)
+    if not no_model:
+        faults, told = _size_faults(config, realm)
+        problems += faults
+        notes += told
+    if problems and realm.preflight == "strict":
         raise ConfigError(_listed(problems))
-    for note in data.notes:
+    for problem in problems:
+        print(f"ReaLM: realm.preflight=warn, the run goes on although {problem}", flush=True)
+    for note in [*notes, *_unchecked(config, data)]:
         print(f"ReaLM: {note}", flush=True)
-    _complete_reward(config, realm, data, share)
+    complete_reward(config, realm, data)
+    cluster.attach(config)
 
 
 def _listed(problems: list[str]) -> str:
@@ -86,25 +99,21 @@ def _listed(problems: list[str]) -> str:
 
 def _mode_problems(config: DictConfig) -> list[str]:
     problems = []
-    mode = config.trainer.v1.trainer_mode
+    mode, estimator = config.trainer.v1.trainer_mode, config.algorithm.adv_estimator
+    needed = f"algorithm.adv_estimator={ESTIMATOR} needs trainer.v1.trainer_mode="
     if not config.trainer.get("use_v1", True):
-        problems.append("trainer.use_v1=false: ReaLM runs in verl's V1 trainer only; leave it true")
-    elif mode == "separate_async":
-        problems.append(
-            "trainer.v1.trainer_mode=separate_async: not supported. It needs GPUs for rollouts alone, and was never tried "
-            f"with routes; use {TRAINER_MODE}, or {ASYNC_MODE}"
-        )
-    elif mode == "colocate_async":
-        problems.append(
-            f"trainer.v1.trainer_mode=colocate_async: not supported, since that mode of verl knows nothing of routes; use "
-            f"{ASYNC_MODE}, which is built on it"
-        )
-    elif mode not in ("sync", *MODES):
+        if mode in MODES or estimator == ESTIMATOR:
+            problems.append("trainer.use_v1=false: ReaLM runs in verl's V1 trainer only; leave it true")
+    elif mode not in MODES and not _is_verls(mode):
         problems.append(f"trainer.v1.trainer_mode={mode} is unknown here; use {TRAINER_MODE}")
-    elif mode == "sync" and config.algorithm.adv_estimator == ESTIMATOR:
+    elif mode == "separate_async" and estimator == ESTIMATOR:
         problems.append(
-            f"algorithm.adv_estimator={ESTIMATOR} needs trainer.v1.trainer_mode={TRAINER_MODE}, got {mode}"
+            f"{needed}{TRAINER_MODE} or {ASYNC_MODE}, got {mode}, which needs GPUs for rollouts alone and knows nothing of "
+            "routes"
         )
+    elif mode not in MODES and estimator == ESTIMATOR:
+        ours = ASYNC_MODE if mode == "colocate_async" else TRAINER_MODE
+        problems.append(f"{needed}{TRAINER_MODE} or {ASYNC_MODE}, got {mode}; use {ours}")
     for name in MODES:
         interval = OmegaConf.select(config, f"trainer.v1.{name}.poll_interval")
         if interval is not None and (not isinstance(interval, (int, float)) or not 0.001 <= interval <= 60):
@@ -112,6 +121,13 @@ def _mode_problems(config: DictConfig) -> list[str]:
                 f"trainer.v1.{name}.poll_interval: expected seconds in [0.001, 60], got {interval!r}"
             )
     return problems
+
+
+def _is_verls(mode: str) -> bool:
+    """Whether verl knows a trainer of this name, one of the user's own included."""
+    from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
+
+    return mode in ("sync", "colocate_async", "separate_async") or mode in TRAINER_REGISTRY
 
 
 def _device_problems(config: DictConfig) -> list[str]:
@@ -126,11 +142,9 @@ def _device_problems(config: DictConfig) -> list[str]:
 
 def model_problem(path: Any) -> str | None:
     """What is wrong with `actor_rollout_ref.model.path`; None: it is a model's folder, or may be a Hub id."""
-    if not isinstance(path, str) or not path:
-        return f"actor_rollout_ref.model.path: expected a folder or a Hugging Face id, got {path!r}"
-    if "://" in path:
-        return None
-    folder = Path(path).expanduser()
+    if (problem := path_problem("path", path)) or "://" in path:
+        return problem
+    folder = Path(path)
     if folder.is_dir():
         return None if (folder / "config.json").is_file() else f"the model folder {path} has no config.json"
     parts = path.split("/")
@@ -139,48 +153,123 @@ def model_problem(path: Any) -> str | None:
     return f"actor_rollout_ref.model.path={path}: no such folder; give an existing one or a Hugging Face id"
 
 
-def _agent_problems(config: DictConfig, data: DataReport) -> list[str]:
-    agent = config.actor_rollout_ref.rollout.agent
-    if not data.has_realm_agent and agent.get("default_agent_loop") != "realm":
-        return []
-    problems = []
-    if agent.get("agent_loop_manager_class") != MANAGER:
+def _model_problems(config: DictConfig) -> list[str]:
+    model = config.actor_rollout_ref.model
+    others = [(name, model.get(name)) for name in ("tokenizer_path", "hf_config_path")]
+    found = [model_problem(model.path), *(path_problem(name, path) for name, path in others if path)]
+    return [problem for problem in found if problem]
+
+
+def _size_faults(config: DictConfig, realm: RealmConfig) -> tuple[list[str], list[str]]:
+    """The problems and the notes of what the model's own config tells; a note where it is not on this machine."""
+    path = config.actor_rollout_ref.model.get("hf_config_path") or config.actor_rollout_ref.model.path
+    if "://" in path:
+        return [], []
+    try:
+        size = read_size(config)
+    except Exception as error:  # noqa: BLE001 (a model's code and files raise anything; verl may have more luck)
+        reason = (str(error) or repr(error)).splitlines()[0]
+        return [], [
+            f"weight sync and memory are not checked: the config of {path} cannot be read here: {reason}"
+        ]
+    problems, notes = memory_faults(config, size)
+    if problem := bucket_problem(config, size):
+        problems.append(problem)
+    if size.sees and realm.carry:
         problems.append(
-            "rows of the agent `realm` need actor_rollout_ref.rollout.agent.agent_loop_manager_class="
-            f"{MANAGER}, got {agent.get('agent_loop_manager_class')}"
+            f"realm.carry={realm.carry}: a rollout of a model with images cannot be written anew; set it to 0"
         )
-    if config.trainer.v1.trainer_mode == "sync":
-        problems.append(f"rows of the agent `realm` need trainer.v1.trainer_mode={TRAINER_MODE}, got sync")
-    return problems
+    elif size.sees:
+        notes.append(
+            "the model takes images; the agent `realm` shows it text alone, and refuses rows with images"
+        )
+    return problems, notes
 
 
-def _unsupported(config: DictConfig, realm: RealmConfig, data: DataReport) -> list[str]:
-    """Parts of verl that would run beside rows with routes, but take their meaning away."""
+def _agent_faults(config: DictConfig, data: DataReport) -> tuple[list[str], list[str]]:
+    """The problems and the notes of who hands out rows with routes."""
+    if not data.has_routes:
+        return [], []
+    problems, notes = [], []
+    name, manager = "actor_rollout_ref.rollout.agent.agent_loop_manager_class", MANAGER
+    given = config.actor_rollout_ref.rollout.agent.get("agent_loop_manager_class")
+    if not given:
+        problems.append(
+            f"rows of the agent `realm` need {name}={manager}, got {given}: validation rows without a mark would see routes"
+        )
+    elif given != manager:
+        notes.append(f"{name}={given}: whether validation rows without a mark see routes is up to it")
+    if config.trainer.v1.trainer_mode not in MODES:
+        notes.append(
+            f"trainer.v1.trainer_mode is not {TRAINER_MODE}: no realm/* metrics, traces or checks of a resume"
+        )
+    return problems, notes
+
+
+def _unused(config: DictConfig, data: DataReport) -> list[str]:
+    """Parts of verl that run beside rows with routes and have no say in them."""
     if not data.has_routes:
         return []
-    one_turn = "the agent `realm` asks once and calls no tools"
+    one_turn = "rows of the agent `realm` are asked once and call no tools"
     reasons = {
-        "algorithm.filter_groups.enable": "it drops questions whose rollouts all score alike, guided and unguided "
-        "taken together, and with them those that every rollout fails",
+        "algorithm.filter_groups.enable": "questions whose rollouts all have one value are left out, guided and unguided "
+        "taken together",
         "actor_rollout_ref.rollout.multi_turn.enable": one_turn,
         "actor_rollout_ref.rollout.multi_turn.tool_config_path": one_turn,
         "actor_rollout_ref.rollout.multi_turn.function_tool_path": one_turn,
-        "reward.reward_model.enable": "a reward model says nothing about verdicts",
+        "reward.reward_model.enable": f"{REWARD} does not ask a reward model",
     }
-    problems = [
-        f"{key}={str(value).lower() if value is True else value}: not supported where the data holds routes: "
-        f"{reason}; set it to {'false' if value is True else 'null'}"
-        for key, reason in reasons.items()
-        if (value := OmegaConf.select(config, key))
-    ]
+    return [f"{key}: {reason}" for key, reason in reasons.items() if OmegaConf.select(config, key)]
+
+
+def _unchecked(config: DictConfig, data: DataReport) -> list[str]:
+    """One line on what was let through unseen."""
+    model = config.actor_rollout_ref.model
+    named = {name: str(model.get(name) or "") for name in ("path", "tokenizer_path", "hf_config_path")}
+    found = [f"actor_rollout_ref.model.{name}={path}" for name, path in named.items() if "://" in path]
+    found += data.unchecked
+    if not found:
+        return []
+    seen = "not checked before Ray, since verl fetches or makes it"
+    return [f"{seen}: {'; '.join(found)}. What is measured of routes is measured on the other files alone"]
+
+
+def _estimator_problems(config: DictConfig, realm: RealmConfig, data: DataReport) -> list[str]:
     estimator = config.algorithm.adv_estimator
-    if data.trains_on_routes and realm.schedule.get("start", 1.0) != 0 and estimator != ESTIMATOR:
-        problems.append(
-            f"algorithm.adv_estimator={estimator}: not supported where routes are shown: it would compare guided "
-            f"rollouts with unguided ones, or was never tried beside them; use {ESTIMATOR} (with "
-            "realm.advantage=pool as the control), or realm.schedule.start=0 to show none"
-        )
-    return problems
+    if not data.trains_on_routes or realm.schedule.get("start", 1.0) == 0 or estimator == ESTIMATOR:
+        return []
+    problem = (
+        f"algorithm.adv_estimator={estimator}: not supported where routes are shown: it would compare guided "
+        f"rollouts with unguided ones, or was never tried beside them; use {ESTIMATOR} (with "
+        "realm.advantage=pool as the control), or realm.schedule.start=0 to show none"
+    )
+    return [problem]
+
+
+def _resume_problems(config: DictConfig) -> list[str]:
+    """What is wrong with the checkpoint to go on from; `realm_ext.resume` looks again where it is loaded."""
+    trainer = config.trainer
+    mode, root = trainer.get("resume_mode"), trainer.get("default_local_dir")
+    if mode == "resume_path":
+        given = trainer.get("resume_from_path")
+        if not isinstance(given, str) or "global_step_" not in given or not Path(given).is_dir():
+            return [
+                f"trainer.resume_from_path={given}: no such folder; give a checkpoint's global_step_N folder"
+            ]
+        folder = Path(given).absolute()
+    elif mode == "auto" and root:
+        found = checkpoints.find(Path(root).absolute())
+        try:
+            checkpoints.refuse_split(Path(root).absolute(), found)
+        except checkpoints.NotSharedError as error:
+            return [str(error)]
+        if found.step is None:
+            return []
+        folder = checkpoints.step_folder(Path(root).absolute(), found.step)
+    else:
+        return []
+    other = checkpoints.other_world_size(folder, trainer.get("nnodes", 1) * trainer.get("n_gpus_per_node", 1))
+    return [other] if other else []
 
 
 def _adaptive_problems(config: DictConfig, realm: RealmConfig) -> list[str]:
@@ -244,9 +333,10 @@ def _carry_problems(config: DictConfig, realm: RealmConfig) -> list[str]:
     return problems
 
 
-def _group_problems(config: DictConfig, realm: RealmConfig) -> list[str]:
+def _group_problems(config: DictConfig, realm: RealmConfig, data: DataReport) -> list[str]:
     n = config.actor_rollout_ref.rollout.n
-    if realm.schedule.get("start", 1.0) == 0 or n - realm.unguided_floor >= 2:
+    shows_none = realm.schedule.get("start", 1.0) == 0 or not data.may_train_on_routes
+    if shows_none or n - realm.unguided_floor >= 2:
         return []
     problem = (
         f"actor_rollout_ref.rollout.n={n} leaves fewer than 2 guided rollouts beside realm.unguided_floor="
@@ -258,7 +348,7 @@ def _group_problems(config: DictConfig, realm: RealmConfig) -> list[str]:
 def _fade_problems(config: DictConfig, realm: RealmConfig, data: DataReport) -> list[str]:
     fade_steps = realm.schedule.get("fade_steps")
     build_schedule(realm.schedule)
-    if realm.schedule.get("kind") == "constant" or fade_steps is None:
+    if realm.schedule.get("kind") == "constant" or fade_steps is None or not data.may_train_on_routes:
         return []
     steps = training_steps(config, data.n_train_rows)
     if steps is None or fade_steps <= LATEST_FADE * steps:
@@ -268,59 +358,3 @@ def _fade_problems(config: DictConfig, realm: RealmConfig, data: DataReport) -> 
         f"must be unguided; use at most {int(LATEST_FADE * steps)}, or train longer"
     )
     return [problem]
-
-
-def _reward_problems(
-    config: DictConfig, realm: RealmConfig, data: DataReport, share: float | None
-) -> list[str]:
-    problems = []
-    reward = config.reward
-    path = reward.custom_reward_function.path
-    if path != REWARD:
-        if data.has_routes:
-            problems.append(
-                f"the data holds routes, so reward.custom_reward_function.path must be {REWARD}, got {path}"
-            )
-        return problems
-    if reward.reward_manager.name != "naive":
-        problems.append(
-            f"reward.reward_manager.name={reward.reward_manager.name}: only `naive` tells the reward which routes "
-            "were shown; use that"
-        )
-    given = _reward_kwargs(config)
-    wanted = _weight_kwargs(realm)
-    for key, value in wanted.items():
-        if key in given and given[key] != value:
-            name = f"realm.weights.{key.removeprefix('w_')}"
-            problems.append(
-                f"reward_kwargs.{key}={given[key]} contradicts {name}={value}; set only the latter"
-            )
-    try:
-        check_weights(Weights(**realm.weights), 0.5 if share is None else share, realm.max_routes)
-    except ValueError as error:
-        problems.append(f"realm.weights: {error}")
-    return problems
-
-
-def _complete_reward(config: DictConfig, realm: RealmConfig, data: DataReport, share: float | None) -> None:
-    if config.reward.custom_reward_function.path != REWARD:
-        return
-    kwargs = {**_reward_kwargs(config), **_weight_kwargs(realm)}
-    if share is not None:
-        kwargs["right_share"] = share
-    if data.guess_rates:
-        kwargs.setdefault("guess_rates", {str(n): list(rates) for n, rates in data.guess_rates.items()})
-    with open_dict(config.reward.custom_reward_function):
-        config.reward.custom_reward_function.reward_kwargs = kwargs
-
-
-def _reward_kwargs(config: DictConfig) -> dict[str, Any]:
-    kwargs = config.reward.custom_reward_function.get("reward_kwargs")
-    if kwargs is None:
-        return {}
-    plain = OmegaConf.to_container(kwargs, resolve=True) if OmegaConf.is_config(kwargs) else kwargs
-    return {str(key): value for key, value in plain.items()} if isinstance(plain, Mapping) else {}
-
-
-def _weight_kwargs(realm: RealmConfig) -> dict[str, float]:
-    return {f"w_{name}": float(value) for name, value in realm.weights.items()}

@@ -28,7 +28,11 @@ COMPANIONS = {
 }
 KINDS = ("right", "wrong")
 CONFUSION = tuple(f"{kind}_judged_{says}" for kind in KINDS for says in KINDS)
-READ = (*COMPONENTS, "acc", "n_shown", "n_disputed", *sorted(set(COMPANIONS.values())), *CONFUSION)
+FIRST_ERRORS = ("first_errors", "first_errors_named", "first_errors_guessed")
+READ = (
+    *(*COMPONENTS, "acc", "n_shown", "n_disputed"),
+    *(*sorted(set(COMPANIONS.values())), *CONFUSION, *FIRST_ERRORS),
+)
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,7 @@ def step_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
         "realm/steps_shown": _mean([sum(r.shown_steps) for r in guided]),
         "realm/routes_dropped": float(sum(groups.values())),
         **confusion_metrics(guided),
+        **first_error_metrics(guided),
     }
     for regime, members in (("guided", guided), ("unguided", [r for r in ours if not r.guided])):
         if not members:
@@ -132,6 +137,21 @@ def step_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
     return metrics
 
 
+def lost_metrics(rollouts: Sequence[Rollout], n_groups: int, n: int) -> dict[str, float]:
+    """How many of a step's rollouts, and of its groups wholly, failed and are missing from the batch.
+
+    Args:
+        rollouts: those that are there, padding left out.
+        n_groups: questions of a step.
+        n: rollouts of each.
+    """
+    there = {(r.uid, r.session) for r in rollouts}
+    return {
+        "realm/lost/rollouts": float(max(0, n_groups * n - len(there))),
+        "realm/lost/groups": float(max(0, n_groups - len({uid for uid, _ in there}))),
+    }
+
+
 def confusion_metrics(guided: Sequence[Rollout]) -> dict[str, float]:
     """Of the right and of the wrong routes shown and judged, the share judged right and wrong."""
     counts = {name: _total([r.components.get(name, 0.0) for r in guided]) for name in CONFUSION}
@@ -145,6 +165,12 @@ def confusion_metrics(guided: Sequence[Rollout]) -> dict[str, float]:
     if n_scored:
         metrics["realm/verdicts/missing"] = 1.0 - _total(list(counts.values())) / n_scored
     return metrics
+
+
+def first_error_metrics(guided: Sequence[Rollout]) -> dict[str, float]:
+    """Of the wrong routes shown, the share whose first error was named, and what the best constant guess would reach."""
+    n, named, guessed = (_total([r.components.get(name, 0.0) for r in guided]) for name in FIRST_ERRORS)
+    return {"realm/first_error_acc": named / n, "realm/first_error_guess": guessed / n} if n else {}
 
 
 def validation_metrics(

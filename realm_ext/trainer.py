@@ -1,43 +1,41 @@
 """The trainer modes `realm_sync` and `realm_colocate_async`: verl's own, with exposure-aware advantages and safe checkpoints.
 
-Serves design sections "MRPV" (advantages), "EAAI" (resume, validation in both regimes) and the speed goal of the
-CPU step. Registered when verl's trainers are imported; a config chooses one by `trainer.v1.trainer_mode`.
+Registered when verl's trainers are imported; a config chooses one by `trainer.v1.trainer_mode`. Checkpoints are
+`realm_ext.resume`'s matter.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 import transfer_queue as tq
-from omegaconf import OmegaConf, open_dict
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
-from transformers import AutoConfig
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
-from verl.trainer.ppo.v1.trainer_base import PPOTrainer, register_trainer
+from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.utils.config import omega_conf_to_dataclass
 from verl.utils.tensordict_utils import assign_non_tensor_stack
 from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
 
-from realm_ext import adaptive_store, carry, carry_over, checkpoints, traces
-from realm_ext.adaptive import Levels, Visit, bucket_of
+from realm_ext import carry, carry_over, traces
+from realm_ext.adaptive import Visit, bucket_of
 from realm_ext.advantages import strata, strata_of
 from realm_ext.agent_loop import EXPOSURE_COLUMN, STEP_COLUMN
 from realm_ext.config import read_config
-from realm_ext.preflight_data import train_paths
-from realm_ext.rollout_metrics import Rollout, step_metrics, validation_metrics
+from realm_ext.diagnostics import diagnostic
+from realm_ext.resume import ResumingTrainer
+from realm_ext.rollout_metrics import Rollout, lost_metrics, step_metrics, validation_metrics
 from realm_ext.run_length import length_problems
 from realm_ext.schedule import build_schedule
+from realm_ext.stall import Watch, advice
 from reward_fns.routes import routes_from
 
 POLL_INTERVAL_S = 0.05
 
 
-class RealmTrainer(PPOTrainer):
+class RealmTrainer(ResumingTrainer):
     """What ReaLM needs from a trainer, on top of whichever mode of verl stands behind it in a subclass.
 
     Attributes:
@@ -51,8 +49,8 @@ class RealmTrainer(PPOTrainer):
     def __init__(self, config: Any) -> None:
         self.realm = read_config(config)
         self.schedule = build_schedule(self.realm.schedule)
-        self.levels: Levels | None = None
-        self._segments: list[adaptive_store.Segment] = []
+        self.levels = None
+        self._segments = []
         self._buckets: dict[str, str] = {}
         self._data_fingerprint = ""
         self._rollouts_of_step: list[Rollout] = []
@@ -71,7 +69,8 @@ class RealmTrainer(PPOTrainer):
     def _init_dataloader(self) -> None:
         """The rows are known for certain here, whatever made them: a run that would end early is refused."""
         super()._init_dataloader()
-        if problems := length_problems(self.config, len(self.train_dataset)):
+        problems = length_problems(self.config, len(self.train_dataset))
+        if problems and self.realm.preflight == "strict":
             raise ValueError(problems[0])
 
     def _build_replay_buffer(self) -> ReplayBuffer:
@@ -86,7 +85,8 @@ class RealmTrainer(PPOTrainer):
         super().on_step_begin()
         tensorboard = self.logger.logger.get("tensorboard")
         if tensorboard is not None:
-            tensorboard.writer.flush()
+            with diagnostic("writing metrics to TensorBoard"):
+                tensorboard.writer.flush()
 
     # ------------------------------ adaptive exposure and traces ------------------------------
 
@@ -117,18 +117,37 @@ class RealmTrainer(PPOTrainer):
             metrics["realm/adaptive/questions"] = float(len(self.levels.questions))
             for name, (n, level) in sorted(self.levels.buckets.items()):
                 metrics[f"realm/adaptive/level/{name}"] = level / n
+        with diagnostic("counting lost rollouts"):
+            n_groups, n = self.config.data.train_batch_size, self.config.actor_rollout_ref.rollout.n
+            metrics.update(lost_metrics(self._rollouts_of_step, n_groups, n))
         if self.realm.traces:
-            traces.write(self._checkpoint_root(), self.global_steps, self._rollouts_of_step)
+            with diagnostic("writing route traces"):
+                traces.write(self._checkpoint_root(), self.global_steps, self._rollouts_of_step)
+        with diagnostic("watching for steps without anything to learn"):
+            self._warn_of_stall(batch)
         return batch
+
+    @cached_property
+    def _watch(self) -> Watch:
+        return Watch(self.realm.warn_after, self.config.data.max_response_length)
+
+    def _warn_of_stall(self, batch: KVBatchMeta) -> None:
+        """Say it once when rollouts have given nothing to learn from for `realm.warn_after` steps."""
+        rollouts = self._rollouts_of_step
+        uids, guided = [r.uid for r in rollouts], [r.guided for r in rollouts]
+        compared = self.realm.advantage if self.config.algorithm.adv_estimator == "realm_grpo" else "pool"
+        reason = self._watch.step(rollouts, strata_of(uids, guided, compared))
+        if reason is None:
+            return
+        key = next(key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding"))
+        data = tq.kv_batch_get(keys=[key], partition_id=batch.partition_id, select_fields=["responses"])
+        text = self.tokenizer.decode(data["responses"].unbind()[0].tolist())
+        print(f"ReaLM: {advice(reason, self.realm.warn_after, self.global_steps, text)}", flush=True)
 
     # ------------------------------ advantages and metrics ------------------------------
 
     def _balance_batch(self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Before anything is computed of a scored batch: right guided rollouts of questions that are behind are carried."""
-        if self.realm.carry and self.processor is not None:
-            raise ValueError(
-                "realm.carry: a rollout of a model with images cannot be written anew; set it to 0"
-            )
         if self.realm.carry:
             config, weights = self.config.actor_rollout_ref.rollout, self.realm.weights
             self._carried = carry.carry(
@@ -158,20 +177,12 @@ class RealmTrainer(PPOTrainer):
         rollouts = self._rollouts(batch, self._carried.keys)
         present = [rollout for rollout in rollouts if rollout is not None]
         self._rollouts_of_step += present
-        metrics.update(step_metrics(present))
+        with diagnostic("the metrics of a step"):
+            metrics.update(step_metrics(present))
         metrics["realm/schedule"] = self.schedule(self.global_steps)
         if self._validates_after_this_step() and self.processor is None:
-            metrics.update(
-                carry_over.measure(
-                    batch,
-                    rollouts,
-                    workers=self.actor_rollout_wg,
-                    tokenizer=self.tokenizer,
-                    builder=self._token_builder,
-                    multiple=self._data_parallel(),
-                    temperature=self.config.actor_rollout_ref.rollout.temperature,
-                )
-            )
+            with diagnostic("measuring carry_over"):
+                metrics.update(self._carry_over(batch, rollouts))
         if self.config.algorithm.adv_estimator != "realm_grpo":
             return super()._compute_advantage(batch, metrics)
         # A stratum of its own gives a row advantage 0 and keeps it out of everybody's mean: padding, and what is left out.
@@ -193,17 +204,34 @@ class RealmTrainer(PPOTrainer):
         with strata(strata_of(uids, trained, self.realm.advantage), moved, punishments):
             return super()._compute_advantage(batch, metrics)
 
+    def _carry_over(self, batch: KVBatchMeta, rollouts: Sequence[Rollout | None]) -> dict[str, float]:
+        if not carry_over.choose(rollouts):
+            return {}
+        config = self.config.actor_rollout_ref.rollout
+        is_dynamic = config.get("log_prob_use_dynamic_bsz", True)
+        micro_batch = 1 if is_dynamic else int(config.get("log_prob_micro_batch_size_per_gpu") or 1)
+        return carry_over.measure(
+            batch,
+            rollouts,
+            workers=self.actor_rollout_wg,
+            tokenizer=self.tokenizer,
+            builder=self._token_builder,
+            multiple=self._data_parallel() * micro_batch,
+            temperature=config.temperature,
+        )
+
     def _validates_after_this_step(self) -> bool:
         every, step = self.config.trainer.test_freq, self.global_steps
         return every > 0 and (step % every == 0 or step >= self.total_training_steps)
 
     @cached_property
     def _token_builder(self) -> Any:
-        """What makes prompts in the agent loop, for this process; reads the model's config once."""
-        config = AutoConfig.from_pretrained(self.config.actor_rollout_ref.model.path)
+        """What makes prompts in the agent loop, for this process; reads the model's config once, and as verl does
+        (remote code, remote paths)."""
+        model = omega_conf_to_dataclass(self.config.actor_rollout_ref.model)
         return create_continuous_token_builder(
             self.tokenizer,
-            hf_model_type=config.model_type,
+            hf_model_type=getattr(model.hf_config, "model_type", None),
             chat_template_kwargs=self.config.data.get("apply_chat_template_kwargs", {}),
         )
 
@@ -233,118 +261,10 @@ class RealmTrainer(PPOTrainer):
             sample_turns,
             expected_acc_counts=expected_acc_counts,
         )
-        scores = reward_extra_infos_dict.get("acc") or reward_extra_infos_dict["reward"]
-        found.update(validation_metrics(data_sources, scores, expected_acc_counts or {}))
+        with diagnostic("validation by regime"):
+            scores = reward_extra_infos_dict.get("acc") or reward_extra_infos_dict["reward"]
+            found.update(validation_metrics(data_sources, scores, expected_acc_counts or {}))
         return found
-
-    # ------------------------------ checkpoints ------------------------------
-
-    def _checkpoint_root(self) -> Path:
-        return Path(self.config.trainer.default_local_dir).absolute()
-
-    def _fingerprint(self) -> dict[str, str]:
-        """What must stay the same for a resumed run to make the same exposure decisions."""
-        config = OmegaConf.to_container(self.config, resolve=True)
-        parts = {
-            "realm": {key: value for key, value in config["realm"].items() if key != "traces"},
-            "data": [config["data"][key] for key in ("train_files", "train_batch_size", "seed", "shuffle")],
-            "rollout_n": config["actor_rollout_ref"]["rollout"]["n"],
-        }
-        return {
-            name: hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()[:16]
-            for name, part in parts.items()
-        }
-
-    def _save_checkpoint(self) -> None:
-        """Save as verl does, then mark the checkpoint whole, and only then remove old ones."""
-        trainer = self.config.trainer
-        if self.config.actor_rollout_ref.actor.get("checkpoint", {}).get("async_save", False):
-            super()._save_checkpoint()  # still being written when this returns; verl tracks it itself
-            return
-        root, step = self._checkpoint_root(), self.global_steps
-        limits = {key: trainer.get(key) for key in ("max_actor_ckpt_to_keep", "max_critic_ckpt_to_keep")}
-        relevant = [
-            limits["max_actor_ckpt_to_keep"],
-            *([limits["max_critic_ckpt_to_keep"]] if self.use_critic else []),
-        ]
-        keep = None if any(limit is None for limit in relevant) else max(relevant)
-        if trainer.get("remove_previous_ckpt_in_save", False):
-            keep = 1
-        checkpoints.open_for_writing(root, step)
-        if self.levels is not None:
-            self._segments = adaptive_store.save(
-                checkpoints.step_folder(root, step), self.levels, self._segments, step, self._data_fingerprint
-            )
-        with open_dict(trainer):
-            removing = trainer.pop("remove_previous_ckpt_in_save", None)
-            trainer.update({key: None for key in limits})
-        try:
-            super()._save_checkpoint()
-        finally:
-            with open_dict(trainer):
-                trainer.update(limits)
-                if removing is not None:
-                    trainer.remove_previous_ckpt_in_save = removing
-        checkpoints.mark_whole(root, step, self._fingerprint())
-        if keep:
-            checkpoints.prune(root, keep)
-
-    def _load_checkpoint(self) -> None:
-        """Resume from the last whole checkpoint, whatever a kill left behind."""
-        if self.config.trainer.resume_mode == "auto":
-            root = self._checkpoint_root()
-            found = checkpoints.find(root, adaptive_store.fault)
-            if found.problems:
-                start = "starting from scratch" if found.step is None else f"resuming from step {found.step}"
-                print(
-                    f"ReaLM: {start}, the last whole checkpoint in {root}: {'; '.join(found.problems)}",
-                    flush=True,
-                )
-            if found.step is not None or found.problems:
-                checkpoints.repair(root, found)
-            if found.step is not None:
-                self._compare_fingerprint(root, found.step)
-        super()._load_checkpoint()
-        if self.realm.adaptive.kind == "per_question":
-            self._load_levels()
-        if self.realm.traces:
-            traces.drop_after(self._checkpoint_root(), self.global_steps)
-
-    def _load_levels(self) -> None:
-        """The state of the checkpoint that verl resumed from; fresh where there is none.
-
-        Raises:
-            ChangedDataError: the training data is not what the state was made with.
-            TornStateError: `trainer.resume_from_path` names a checkpoint whose state is not whole.
-        """
-        self._data_fingerprint = adaptive_store.data_fingerprint(train_paths(self.config))
-        self.levels, self._segments = Levels(self.realm.adaptive), []
-        if self.global_steps == 0:
-            return
-        folder = checkpoints.step_folder(self._checkpoint_root(), self.global_steps)
-        if self.config.trainer.resume_mode == "resume_path":
-            folder = Path(self.config.trainer.resume_from_path).absolute()
-        if adaptive_store.read_manifest(folder) is None:
-            print(
-                f"ReaLM: {folder} has no adaptive state; every question starts at level {self.levels.config.start}",
-                flush=True,
-            )
-            return
-        adaptive_store.check_data(folder, self._data_fingerprint)
-        self.levels, self._segments = adaptive_store.load(folder, self.realm.adaptive)
-
-    def _compare_fingerprint(self, root: Path, step: int) -> None:
-        marker = checkpoints.read_marker(root, step)
-        if marker is None:
-            return
-        then, now = marker.get("fingerprint", {}), self._fingerprint()
-        changed = [name for name, value in now.items() if then.get(name) != value]
-        if changed:
-            print(
-                f"ReaLM: since the checkpoint of step {step} these changed: {', '.join(changed)}; "
-                "exposure decisions from here on differ from those of the run that wrote it",
-                flush=True,
-            )
 
 
 @register_trainer("realm_sync")

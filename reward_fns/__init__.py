@@ -11,7 +11,8 @@ from typing import Any
 
 from reward_fns import domains as _domains
 from reward_fns.cut import cut_routes
-from reward_fns.mrpv import Reason, Weights, score_response, verdict_confusion
+from reward_fns.ground_truth import golds
+from reward_fns.mrpv import Reason, Weights, first_error_counts, score_response, verdict_confusion
 from reward_fns.response import parse_response
 from reward_fns.routes import Route, counts_from, indexes_from, route_at, route_count
 from reward_fns.symbolic import one_budget
@@ -42,15 +43,16 @@ def compute_score(
 
     Total in `solution_str`: any text is answered, in time linear in its length, plus at most
     `symbolic.BUDGET_SECONDS` in worker processes. A row whose routes cannot
-    be read is scored as unguided, with reason `BAD_ROW`.
+    be read is scored as unguided, with reason `BAD_ROW`; one whose gold answer is a blank text gets 0, with that reason.
 
     Args:
         data_source: `realm/<domain>`, `realm/<domain>/guided`, or a name in `domains.FOREIGN_SOURCES`.
         solution_str: the model's response.
-        ground_truth: the gold answer.
+        ground_truth: the gold answer, in a form that `ground_truth.golds` reads; of several any is right.
         extra_info: `routes` (route mappings), `shown` (0-based indexes into them in the order of numbering;
             absent or empty: unguided), `shown_steps` (how many first steps of each shown route the prompt had,
-            see `reward_fns.cut`; absent: all), `exposure`. Other keys are ignored.
+            see `reward_fns.cut`; absent: all), `exposure`, `thinking_opened` (true: the prompt ended inside `<think>`, see
+            `response.opens_thinking`). Other keys are ignored.
         w_outcome, w_verdict, w_decisive, w_format: weights; `mrpv.check_weights` says which are sound.
         right_share: share of right routes in the bank.
         guess_rates: see `mrpv.measured_guess_rates`; keys may be texts, as in a config.
@@ -63,20 +65,24 @@ def compute_score(
         `raw_verdict`, `raw_decisive` (before the consistency rule), `format`, `consistent`, `guided`,
         `has_verdict`, `has_decisive` (0: absent, its component is 0), `exposure`, `n_shown`, `n_disputed`
         (shown routes left out because label and soundness differ, or because too little of them was shown),
+        `first_errors`, `first_errors_named`, `first_errors_guessed` (see `mrpv.first_error_counts`),
         `right_judged_right`, `right_judged_wrong`, `wrong_judged_right`, `wrong_judged_wrong` (numbers of routes;
         neither where the verdict is missing), `reason` (`mrpv.Reason`), `timeout` (1: the answer could not be
         compared within `symbolic.BUDGET_SECONDS`), `response_chars`, `pred` (the canonical answer, empty if none).
 
     Raises:
-        ValueError: `data_source` names no known domain, or one of `domains` is not one.
+        ValueError: `data_source` names no known domain, one of `domains` is not one, or `ground_truth` holds no answer.
         ImportError: a module in `domains` cannot be imported.
     """
     for path in (domains,) if isinstance(domains, str) else domains or ():
         _domains.load(path)
     domain = _domains.domain_of(data_source)
     shown, bad_row = _shown_routes(extra_info)
-    response = parse_response(solution_str, len(shown))
-    gold = "" if ground_truth is None else str(ground_truth)
+    info = extra_info if isinstance(extra_info, Mapping) else {}
+    response = parse_response(solution_str, len(shown), opened=info.get("thinking_opened") == 1)
+    blank = isinstance(ground_truth, str) and not ground_truth.strip()
+    gold = () if blank else golds(ground_truth)
+    rates = None if guess_rates is None else _rates(shown, guess_rates)
     with one_budget():
         parts = score_response(
             response,
@@ -84,7 +90,7 @@ def compute_score(
             gold,
             domain,
             right_share=right_share,
-            guess_rates=None if guess_rates is None else _rates(shown, guess_rates),
+            guess_rates=rates,
         )
     weights = Weights(w_outcome, w_verdict, w_decisive, w_format)
     return {
@@ -103,8 +109,9 @@ def compute_score(
         "exposure": _exposure(extra_info),
         "n_shown": len(shown),
         "n_disputed": parts.disputed,
+        **first_error_counts(shown, response.verdicts, rates),
         **verdict_confusion(shown, response.verdicts),
-        "reason": int(Reason.BAD_ROW if bad_row else parts.reason),
+        "reason": int(Reason.BAD_ROW if bad_row or blank else parts.reason),
         "timeout": int(parts.reason is Reason.TIMEOUT),
         "response_chars": len(solution_str),
         "pred": _loggable(parts.prediction or ""),

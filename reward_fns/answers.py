@@ -16,8 +16,9 @@ from functools import lru_cache
 
 from reward_fns import exact
 from reward_fns.cleaning import clean
+from reward_fns.commas import separated
 from reward_fns.equations import without_names
-from reward_fns.exact import Arithmetic, TooHardError, Value
+from reward_fns.exact import Arithmetic, TooHardError, TooLargeError, Value
 from reward_fns.expressions import FUNCTIONS, GREEK, is_too_large, read_expression
 from reward_fns.match import Match
 from reward_fns.numbers import Number, read_number, without_unit
@@ -92,11 +93,16 @@ def _cheap(prediction: str, gold: str) -> tuple[Match, str]:
 
 @lru_cache(maxsize=16_384)
 def _cached(prediction: str, gold: str) -> tuple[Match, str]:
-    return compare(clean(prediction), clean(gold))
+    return compare(prepared(prediction), prepared(gold))
+
+
+def prepared(text: str) -> str:
+    """The text as `compare` takes it: cleaned, with the commas told apart."""
+    return separated(clean(text))
 
 
 def _symbolic(prediction: str, gold: str) -> tuple[Match, str]:
-    one, other = (reworded(clean(text)) for text in (prediction, gold))
+    one, other = (reworded(prepared(text)) for text in (prediction, gold))
     if one == other:
         return Match.SAME, "text"
     try:
@@ -106,7 +112,7 @@ def _symbolic(prediction: str, gold: str) -> tuple[Match, str]:
 
 
 def compare(prediction: str, gold: str, depth: int = 0) -> tuple[Match, str]:
-    """Compare two cleaned answers by the cheap tiers; also which tier decided."""
+    """Compare two `prepared` answers by the cheap tiers; also which tier decided."""
     if not prediction or not gold:
         return Match.DIFFERENT, "empty"
     if _bare(prediction) == _bare(gold):
@@ -213,20 +219,25 @@ def _compare_formulas(prediction: str, gold: str, number: Number | None, gold_nu
         return Match.AMBIGUOUS  # `9 + 9` is 18 not worked out
     if unit and gold_unit and unit != gold_unit:
         return Match.AMBIGUOUS
-    return _compare_values(one, other)
+    verdict = _compare_values(one, other)
+    if verdict is Match.DIFFERENT and prediction.endswith("%") != gold.endswith("%"):
+        return Match.UNSURE  # `25\pi%` may be meant as `25\pi`
+    return verdict
 
 
 def _formula(text: str, number: Number | None) -> tuple[Value | None, str]:
     if number is not None:
-        return (None if number.percent else exact.number(number.value)), number.unit
-    body, unit = without_unit(text)
-    return read_expression(body), unit
+        return exact.number(number.value / 100 if number.percent else number.value), number.unit
+    body, unit = without_unit(text.removesuffix("%"))
+    return read_expression(f"({body})/100" if text.endswith("%") else body), unit
 
 
 def _compare_values(one: Value, other: Value) -> Match:
     try:
         if Arithmetic().equal(one, other):
             return Match.SAME
-    except TooHardError:
-        return Match.UNSURE
+    except TooHardError as error:
+        return Match.AMBIGUOUS if isinstance(error, TooLargeError) else Match.UNSURE
+    if one.is_huge() or other.is_huge():
+        return Match.AMBIGUOUS
     return Match.DIFFERENT if one.is_complete() and other.is_complete() else Match.UNSURE

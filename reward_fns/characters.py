@@ -23,8 +23,15 @@ _FRACTIONS = {
 }  # fmt: skip
 _SPACES = "\u00a0\u2009\u202f"
 
-_OTHERS = {"−": "-", "–": "-", "，": ", ", "（": "(", "）": ")", "：": ":", "％": "%"}
+_OTHERS = {"−": "-", "–": "-"}
+_FULL_WIDTH = {
+    chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F) if not chr(code - 0xFEE0).isalnum()
+}
+_PUNCTUATION = {**_FULL_WIDTH, "，": ", ", "、": ", ", "。": ".", "【": "[", "】": "]", "\u3000": " "}
 _SETS = dict(zip("ℝℤℕℚℂ", "RZNQC", strict=True))
+
+PUNCTUATION = str.maketrans(_PUNCTUATION)
+"""Full-width punctuation, for `str.translate`: what marks an answer, before it is cleaned."""
 
 CHARACTERS = str.maketrans(
     {
@@ -35,6 +42,7 @@ CHARACTERS = str.maketrans(
         **{character: f"\\mathbb{{{letter}}}" for character, letter in _SETS.items()},
         **dict.fromkeys(_SPACES, "\\ "),
         **_OTHERS,
+        **_PUNCTUATION,
     }
 )
 """For `str.translate`."""

@@ -22,7 +22,7 @@ _MEANING = re.compile(
 
 _UNITS = {"m": "meter", "g": "gram", "s": "second", "h": "hour", "L": "liter", "l": "liter"}
 _FONTS = (
-    "text|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|mathsf|boldsymbol|mbox|operatorname|bold"
+    "text|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|mathsf|boldsymbol|mbox|operatorname|bold|fbox"
     "|mathbin|mathrel|mathord|mathop"
 )
 _BASES = {

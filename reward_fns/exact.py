@@ -6,30 +6,36 @@ Without opaque atoms two values are equal exactly when their cross products have
 roots of primes are linearly independent over the rationals, pi is transcendental, letters are free. With
 opaque atoms equal terms still mean equal values, but different terms mean nothing.
 
-Every step is counted and every number capped, so no formula takes long: `TooHardError` is the way out.
+Numbers are compared by all their digits. Every step is counted and every number capped, so no formula takes long:
+`TooHardError` is the way out. A power over the cap stays a product of prime powers, of which only equality is known.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from math import comb, factorial, floor
+from math import comb, factorial, floor, log2, prod
 from typing import TypeAlias
+
+from reward_fns.primes import prime_factors
 
 MAX_STEPS = 4_000
 """Products of two terms that one comparison may need."""
 
-MAX_BITS = 1_400
-"""About 400 digits: larger coefficients are not computed."""
+MAX_BITS = 200_000
+"""About 60,000 digits: larger coefficients are not computed."""
 
-MAX_ROOT_OF = 10**8
-"""Roots of larger numbers are not taken: finding their primes would take long."""
+MAX_WORK = 10**11
+"""Products of bits that one comparison may need, as the common divisor of two numbers takes: a tenth of a second."""
+
+PRIMES_WORK, TERM_WORK = 3 * 10**5, 5 * 10**4
+"""What a bit of a number to be factored and a term of a sum take beside that."""
 
 MAX_POWER = 24
 MAX_POWER_ANYWHERE = 200
-MAX_EXPONENT = 10_000
-MAX_BITS_ANYWHERE = 200_000
-MAX_FACTORIAL_ANYWHERE = 2_000
+MAX_EXPONENT = 10**30
+MAX_FACTORIAL = 10_000
 MAX_ROOT = 12
 MAX_SHIFT = 6
 
@@ -44,6 +50,9 @@ Terms = dict[Monomial, Rational]
 
 OPAQUE = "?"
 """First character of the atoms of which only equality is known."""
+
+HUGE = "?^"
+"""In the name of atoms for primes whose powers are over the cap."""
 
 _ONE: Terms = {(): 1}
 
@@ -71,17 +80,26 @@ class Value:
 
     def is_complete(self) -> bool:
         """No opaque atom: what differs from it is different."""
-        terms = (*self.top, *self.bottom)
-        return not any(atom.startswith(OPAQUE) for monomial in terms for atom, _ in monomial)
+        return not any(atom.startswith(OPAQUE) for atom in self._atoms())
+
+    def is_huge(self) -> bool:
+        """It holds a power over the cap: no tier should work on it."""
+        return any(HUGE in atom for atom in self._atoms())
+
+    def _atoms(self) -> Iterator[str]:
+        return (atom for monomial in (*self.top, *self.bottom) for atom, _ in monomial)
 
     def key(self) -> str:
         """A text that only equal values share."""
-        return f"{sorted(self.top.items())}/{sorted(self.bottom.items())}"
+        return "/".join(
+            " + ".join(f"{_name(factor)} {monomial}" for monomial, factor in sorted(terms.items()))
+            for terms in (self.top, self.bottom)
+        )
 
 
 def number(value: Rational) -> Value:
     """A rational number."""
-    return Value({(): _simplest(value)} if value else {}, _ONE)
+    return Value({(): _capped(value)} if value else {}, _ONE)
 
 
 def atom(name: str) -> Value:
@@ -102,6 +120,7 @@ class Arithmetic:
 
     def __init__(self) -> None:
         self._left = MAX_STEPS
+        self._work = MAX_WORK
 
     def equal(self, one: Value, other: Value) -> bool:
         """Whether the values have the same terms."""
@@ -118,20 +137,20 @@ class Arithmetic:
 
     def add(self, one: Value, other: Value) -> Value:
         if one.bottom == other.bottom:
-            return _value(self._plus(one.top, other.top), one.bottom)
+            return self._value(self._plus(one.top, other.top), one.bottom)
         top = self._plus(self._times(one.top, other.bottom), self._times(other.top, one.bottom))
-        return _value(top, self._times(one.bottom, other.bottom))
+        return self._value(top, self._times(one.bottom, other.bottom))
 
     def negate(self, value: Value) -> Value:
         return Value({monomial: -factor for monomial, factor in value.top.items()}, value.bottom)
 
     def multiply(self, one: Value, other: Value) -> Value:
-        return _value(self._times(one.top, other.top), self._times(one.bottom, other.bottom))
+        return self._value(self._times(one.top, other.top), self._times(one.bottom, other.bottom))
 
     def divide(self, one: Value, other: Value) -> Value:
         if not other.top:
             raise TooHardError("division by zero")
-        return _value(self._times(one.top, other.bottom), self._times(one.bottom, other.top))
+        return self._value(self._times(one.top, other.bottom), self._times(one.bottom, other.top))
 
     def power(self, base: Value, exponent: Value) -> Value:
         """`base ^ exponent`: whole powers of anything small, rational powers of single positive terms."""
@@ -146,9 +165,7 @@ class Arithmetic:
         """`n!` for small n; of a sum with a small whole number, as `(n+2)!`, that of the rest with the factors between."""
         rational = value.rational()
         if rational is not None:
-            if rational > MAX_FACTORIAL_ANYWHERE:
-                raise TooLargeError("factorial")
-            return number(factorial(whole(value, 100)))
+            return number(factorial(_factor_of(value)))
         shift: Rational = value.top.get((), 0)
         if value.bottom != _ONE or shift.denominator != 1 or not -MAX_SHIFT <= shift <= MAX_SHIFT:
             return opaque("factorial", value)
@@ -160,16 +177,25 @@ class Arithmetic:
             result = self.divide(result, self.add(rest, number(i)))
         return result
 
+    def double_factorial(self, value: Value) -> Value:
+        """`n!!`, the product of every second number."""
+        if value.rational() is None:
+            return opaque("double factorial", value)
+        return number(prod(range(_factor_of(value), 0, -2)))
+
     def binomial(self, top: Value, bottom: Value) -> Value:
-        """`n` choose `k`: a number for small n and k, else by factorials."""
+        """`n` choose `k`: a number where both are, else by factorials."""
         if top.rational() is not None and bottom.rational() is not None:
-            return number(comb(whole(top, 300), whole(bottom, 300)))
+            n, k = whole(top, 2**MAX_BITS), whole(bottom, 2**MAX_BITS)
+            if min(k, n - k) * n.bit_length() > MAX_BITS:
+                raise TooLargeError("binomial")
+            return number(comb(n, k))
         below = self.multiply(self.factorial(bottom), self.factorial(self.add(top, self.negate(bottom))))
         return self.divide(self.factorial(top), below)
 
     def logarithm(self, value: Value) -> Value:
         """`ln value` as a sum over its factors: equal where both sides are defined, as answers leave domains out."""
-        if not value.top or not _is_product(value.top) or not _is_product(value.bottom):
+        if len(value.top) != 1 or len(value.bottom) != 1:
             return opaque("ln", value)
         ((above, factor),), ((below, divisor),) = value.top.items(), value.bottom.items()
         quotient = Fraction(factor) / divisor
@@ -177,7 +203,7 @@ class Arithmetic:
             return opaque("ln", value)
         total = number(0)
         for part, sign in ((quotient.numerator, 1), (quotient.denominator, -1)):
-            for prime, times in _primes(part).items():
+            for prime, times in self._primes(part).items():
                 total = self.add(total, _log_of(f"√{prime}", sign * times))
         for name, power in (*above, *((name, -power) for name, power in below)):
             total = self.add(total, _log_of(name, power))
@@ -188,11 +214,13 @@ class Arithmetic:
             return self._whole_power(self.divide(number(1), base), -exponent)
         if exponent == 0 and not base.top:
             raise TooHardError("0^0")
+        if not base.top:
+            return base
         if base.bottom == _ONE and len(base.top) == 1:
             ((monomial, factor),) = base.top.items()
-            if exponent > MAX_EXPONENT or exponent * _bits(factor) > MAX_BITS + exponent:
-                too_large = exponent * (_bits(factor) - 1) > MAX_BITS_ANYWHERE
-                raise (TooLargeError if too_large else TooHardError)("power too large")
+            bits = log2(max(abs(factor.numerator), factor.denominator))
+            if bits and exponent > MAX_BITS / bits:
+                return _huge_power(base, exponent)
             more, monomial = _reduced({name: power * exponent for name, power in monomial})
             return Value({monomial: _capped(factor**exponent * more)}, _ONE)
         if exponent > MAX_POWER_ANYWHERE:
@@ -222,7 +250,7 @@ class Arithmetic:
             raise TooHardError("power too large")
         powers = {name: power * exponent for name, power in monomial}
         for part, sign in ((abs(factor.numerator), 1), (factor.denominator, -1)):
-            for prime, times in _primes(part).items():
+            for prime, times in self._primes(part).items():
                 powers[f"√{prime}"] = powers.get(f"√{prime}", 0) + sign * times * exponent
         if negative:
             powers["i"] = exponent.numerator
@@ -230,6 +258,7 @@ class Arithmetic:
         return Value({monomial: whole}, _ONE)
 
     def _plus(self, one: Terms, other: Terms) -> Terms:
+        self._spend(TERM_WORK * len(one) + _size(one) * _size(other))
         total = dict(one)
         for monomial, factor in other.items():
             total[monomial] = total.get(monomial, 0) + factor
@@ -243,6 +272,7 @@ class Arithmetic:
         self._left -= len(one) * len(other)
         if self._left < 0:
             raise TooHardError("too many terms")
+        self._spend(_size(one) * _size(other))
         total: Terms = {}
         for a, factor_a in one.items():
             for b, factor_b in other.items():
@@ -250,16 +280,56 @@ class Arithmetic:
                 total[monomial] = total.get(monomial, 0) + _capped(factor_a * factor_b * more)
         return {monomial: factor for monomial, factor in total.items() if factor}
 
+    def _value(self, top: Terms, bottom: Terms) -> Value:
+        """With a single term below the line divided out."""
+        if len(bottom) != 1 or bottom == _ONE:
+            return Value(top, bottom)
+        self._spend(_size(top) * _size(bottom))
+        ((monomial, factor),) = bottom.items()
+        more, inverse = _reduced({name: -power for name, power in monomial})
+        result: Terms = {}
+        for a, factor_a in top.items():
+            extra, joined = _joined(a, inverse)
+            result[joined] = _capped(Fraction(factor_a) / factor * more * extra)
+        return Value(result, _ONE)
 
-def _is_product(terms: Terms) -> bool:
-    return len(terms) == 1
+    def _primes(self, value: int) -> dict[int, int]:
+        self._spend(PRIMES_WORK * value.bit_length())
+        found = prime_factors(value)
+        if found is None:
+            raise TooHardError("large prime factors")
+        return found
+
+    def _spend(self, work: int) -> None:
+        self._work -= work
+        if self._work < 0:
+            raise TooLargeError("too many digits")
 
 
 def _log_of(name: str, power: Rational) -> Value:
     """`ln` of a power of one atom."""
     if name == "e":
         return number(power)
-    return Value({((f"{OPAQUE}ln({name.removeprefix('√')})", 1),): _simplest(power)}, _ONE)
+    return Value({((f"{OPAQUE}ln({name.removeprefix('√').removeprefix(HUGE)})", 1),): _simplest(power)}, _ONE)
+
+
+def _huge_power(base: Value, exponent: int) -> Value:
+    """A power over the cap as a product of prime powers, each with an atom of its own."""
+    ((monomial, factor),) = base.top.items()
+    above, below = prime_factors(abs(factor.numerator)), prime_factors(factor.denominator)
+    if above is None or below is None or exponent > MAX_EXPONENT:
+        raise TooLargeError("power too large")
+    powers: dict[str, Rational] = {f"{HUGE}{prime}": times * exponent for prime, times in above.items()}
+    powers |= {f"{HUGE}{prime}": -times * exponent for prime, times in below.items()}
+    more, rest = _reduced(powers | {name: power * exponent for name, power in monomial})
+    return Value({rest: more if factor > 0 or exponent % 2 == 0 else -more}, _ONE)
+
+
+def _factor_of(value: Value) -> int:
+    """The `n` of `n!`."""
+    if (value.rational() or 0) > MAX_FACTORIAL:
+        raise TooLargeError("factorial")
+    return whole(value, MAX_FACTORIAL)
 
 
 def whole(value: Value, most: int) -> int:
@@ -272,19 +342,6 @@ def whole(value: Value, most: int) -> int:
     if rational is None or rational.denominator != 1 or not 0 <= rational <= most:
         raise TooHardError("not a small whole number")
     return int(rational)
-
-
-def _value(top: Terms, bottom: Terms) -> Value:
-    """With a single term below the line divided out."""
-    if len(bottom) != 1 or bottom == _ONE:
-        return Value(top, bottom)
-    ((monomial, factor),) = bottom.items()
-    more, inverse = _reduced({name: -power for name, power in monomial})
-    result: Terms = {}
-    for a, factor_a in top.items():
-        extra, joined = _joined(a, inverse)
-        result[joined] = _capped(Fraction(factor_a) / factor * more * extra)
-    return Value(result, _ONE)
 
 
 def _joined(one: Monomial, other: Monomial) -> tuple[Rational, Monomial]:
@@ -303,8 +360,8 @@ def _reduced(powers: dict[str, Rational]) -> tuple[Rational, Monomial]:
     for name, power in powers.items():
         if name[0] == "√":
             times = floor(power)
-            if abs(times) > MAX_EXPONENT or abs(times) * int(name[1:]).bit_length() > MAX_BITS:
-                raise TooHardError("power too large")
+            if abs(times) * (int(name[1:]).bit_length() - 1) > MAX_BITS:
+                raise TooLargeError("power too large")
             factor *= Fraction(int(name[1:])) ** times if times else 1
             power -= times
         elif name == "i":
@@ -312,7 +369,7 @@ def _reduced(powers: dict[str, Rational]) -> tuple[Rational, Monomial]:
                 factor = -factor
             power %= 2
         elif not -MAX_EXPONENT <= power <= MAX_EXPONENT:
-            raise TooHardError("exponent too large")
+            raise TooLargeError("exponent too large")
         if power:
             rest.append((name, power))
     return factor, tuple(sorted(rest))
@@ -322,27 +379,20 @@ def _simplest(value: Rational) -> Rational:
     return value.numerator if value.denominator == 1 else value
 
 
+def _size(terms: Terms) -> int:
+    return sum(map(_bits, terms.values()))
+
+
 def _bits(value: Rational) -> int:
     return max(value.numerator.bit_length(), value.denominator.bit_length())
 
 
 def _capped(value: Rational) -> Rational:
     if _bits(value) > MAX_BITS:
-        raise TooHardError("number too large")
+        raise TooLargeError("number too large")
     return _simplest(value)
 
 
-def _primes(value: int) -> dict[int, int]:
-    """Prime factors with their powers."""
-    if value > MAX_ROOT_OF:
-        raise TooHardError("root of a large number")
-    found: dict[int, int] = {}
-    divisor = 2
-    while divisor * divisor <= value:
-        while value % divisor == 0:
-            found[divisor] = found.get(divisor, 0) + 1
-            value //= divisor
-        divisor += 1 if divisor == 2 else 2
-    if value > 1:
-        found[value] = found.get(value, 0) + 1
-    return found
+def _name(value: Rational) -> str:
+    """In hexadecimal digits, of which Python writes any number."""
+    return f"{value.numerator:x}/{value.denominator:x}"

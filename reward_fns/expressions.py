@@ -14,17 +14,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil, floor
 
 from reward_fns import exact
 from reward_fns.exact import Arithmetic, TooHardError, TooLargeError, Value
 
-MAX_CHARS = 400
+MAX_CHARS = 1_000
 MAX_DEPTH = 24
-MAX_DIGITS = 400
+MAX_DIGITS = 1_000
 
 _TOKEN = re.compile(
-    r"(?P<number>[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+    r"(?P<number>[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{3,5}(?![0-9.]))?)"
     r"|(?P<command>\\[A-Za-z]+)|(?P<word>[A-Za-z]+)|(?P<sign>\*\*|[-+*/^_(){}\[\]|!])|(?P<blank> +)"
 )
 
@@ -50,21 +51,23 @@ _END = ("end", "")
 
 def read_expression(text: str) -> Value | None:
     """The exact value of a cleaned text; None if it is not surely a formula, or too large a one."""
-    try:
-        return _read(text)
-    except TooHardError:
-        return None
+    read = _outcome(text)
+    return read if isinstance(read, Value) else None
 
 
 def is_too_large(text: str) -> bool:
     """Whether a text holds a power, a factorial or nesting that no tier should work on."""
+    read = _outcome(text)
+    return read.is_huge() if isinstance(read, Value) else read is TooLargeError
+
+
+@lru_cache(maxsize=1_024)
+def _outcome(text: str) -> Value | type[TooHardError]:
+    """The value, or the kind of error that says why there is none."""
     try:
-        _read(text)
-    except TooLargeError:
-        return True
-    except TooHardError:
-        return False
-    return False
+        return _read(text)
+    except TooHardError as error:
+        return type(error)
 
 
 def _read(text: str) -> Value:
@@ -170,10 +173,13 @@ class _Parser:
     def _power(self) -> Value:
         value = self._base()
         while self._text() in ("^", "!"):
-            if self._take() == "!":
-                value = self._do.factorial(value)
-            else:
+            if self._take() == "^":
                 value = self._do.power(value, self._exponent())
+            elif self._text() == "!":
+                self._take()
+                value = self._do.double_factorial(value)
+            else:
+                value = self._do.factorial(value)
         return value
 
     def _exponent(self) -> Value:

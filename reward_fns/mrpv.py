@@ -109,7 +109,7 @@ class Components:
 def score_response(
     response: Response,
     shown: Sequence[Route],
-    gold: str,
+    gold: str | Sequence[str],
     domain: Domain,
     *,
     right_share: float = 0.5,
@@ -120,7 +120,7 @@ def score_response(
     Args:
         response: parsed with `n_shown=len(shown)`.
         shown: empty for an unguided prompt.
-        gold: the row's ground truth.
+        gold: the row's gold answer; of several any is right.
         domain: reads and compares answers.
         right_share: share of right routes among shown, undisputed ones (see `measured_right_share`).
         guess_rates: see `measured_guess_rates`; None: nothing is known, each step is as likely.
@@ -129,7 +129,8 @@ def score_response(
     if prediction is None:
         reason = unread or Reason.UNREADABLE_ANSWER
     else:
-        reason = _REASONS.get(domain.judge(prediction, gold), Reason.WRONG)
+        found = {domain.judge(prediction, one) for one in ((gold,) if isinstance(gold, str) else gold)}
+        reason = next((_REASONS[match] for match in _REASONS if match in found), Reason.WRONG)
     raw_verdict = verdict_credit(shown, response.verdicts, right_share)
     raw_decisive = decisive_credit(shown, response.verdicts, guess_rates)
     consistent = is_consistent(shown, response.verdicts, prediction, domain) if shown else None
@@ -204,11 +205,7 @@ def decisive_credit(
     for route, verdict in zip(shown, verdicts, strict=True):
         if route.label or route.disputed or route.first_error is None or verdict is None or verdict.right:
             continue
-        n_steps = len(route.steps)
-        if guess_rates is None or route.cut:  # the bank's rates are those of whole routes
-            rates: Sequence[float] = (1 / n_steps,) * n_steps
-        else:
-            rates = guess_rates.get(n_steps, ())
+        rates = _rates_of(route, guess_rates)
         if not rates or max(rates) > MAX_GUESS_RATE:
             continue
         rate = rates[verdict.step] if verdict.step is not None and verdict.step < len(rates) else 0.0
@@ -231,26 +228,37 @@ def is_consistent(
         if verdict is None or route.disputed or route.cut:
             continue
         read = domain.extract(route.answer)
-        same = read is not None and domain.equivalent(prediction, read)
+        same = read is not None and domain.equivalent(prediction, route.answer)
         if same != verdict.right:
             return False
     return True
 
 
-def measured_guess_rates(routes: Iterable[Route]) -> dict[int, tuple[float, ...]]:
+def measured_guess_rates(
+    routes: Iterable[Route], min_routes: int = MIN_ROUTES_FOR_RATE
+) -> dict[int, tuple[float, ...]]:
     """How often each step is the first error, by number of steps, over negative routes.
 
-    Lengths with fewer than `MIN_ROUTES_FOR_RATE` routes are left out.
+    Lengths with fewer than `min_routes` routes are left out.
     """
     positions: defaultdict[int, Counter[int]] = defaultdict(Counter)
     for route in routes:
-        if not route.label and not route.disputed and route.first_error is not None:
+        if route.is_located and route.first_error is not None:
             positions[len(route.steps)][route.first_error] += 1
     return {
         steps: tuple(counts[step] / counts.total() for step in range(steps))
         for steps, counts in sorted(positions.items())
-        if counts.total() >= MIN_ROUTES_FOR_RATE
+        if counts.total() >= min_routes
     }
+
+
+def best_constant_guesses(routes: Iterable[Route]) -> dict[int, int]:
+    """By number of steps: the step (0-based) that is the first error of most of these routes, the earliest of equals.
+
+    What a judge who does not read would answer at best; in hindsight, as it is measured on the routes it is used for.
+    """
+    rates = measured_guess_rates(routes, min_routes=1)
+    return {steps: shares.index(max(shares)) for steps, shares in rates.items()}
 
 
 def measured_right_share(banks: Iterable[Sequence[Route]]) -> float | None:
@@ -329,6 +337,51 @@ def verdict_confusion(shown: Sequence[Route], verdicts: Sequence[Verdict | None]
     )
     words = ((True, "right"), (False, "wrong"))
     return {f"{kind}_judged_{says}": counts[label, said] for label, kind in words for said, says in words}
+
+
+def first_error_counts(
+    shown: Sequence[Route], verdicts: Sequence[Verdict | None], guess_rates: GuessRates | None = None
+) -> dict[str, float]:
+    """Shown wrong routes whose first error is known, of how many it was named, and would be by the best constant guess.
+
+    `first_errors_guessed` is what naming the likeliest step of each length would hit on average. Lengths that
+    `guess_rates` does not know are left out of all three.
+    """
+    counts = {"first_errors": 0.0, "first_errors_named": 0.0, "first_errors_guessed": 0.0}
+    for route, verdict in zip(shown, verdicts, strict=True):
+        if route.label or route.disputed or route.first_error is None:
+            continue
+        rates = _rates_of(route, guess_rates)
+        if not rates:
+            continue
+        counts["first_errors"] += 1
+        counts["first_errors_named"] += verdict is not None and verdict.step == route.first_error
+        counts["first_errors_guessed"] += max(rates)
+    return counts
+
+
+def best_guess_rate(routes: Iterable[Route]) -> float | None:
+    """Of the wrong routes with a known first error, the share that the best constant guess for each length hits.
+
+    Measured on these very routes. None without any.
+    """
+    positions = Counter(
+        (len(route.steps), route.first_error)
+        for route in routes
+        if not route.label and not route.disputed and route.first_error is not None
+    )
+    best: Counter[int] = Counter()
+    for (n_steps, _), count in positions.items():
+        best[n_steps] = max(best[n_steps], count)
+    return best.total() / positions.total() if positions else None
+
+
+def _rates_of(route: Route, guess_rates: GuessRates | None) -> Sequence[float]:
+    """How often each step of such a route is the first error; empty where it is not known."""
+    n_steps = len(route.steps)
+    if guess_rates is None or route.cut:  # the bank's rates are those of whole routes
+        return (1 / n_steps,) * n_steps
+    return guess_rates.get(n_steps, ())
 
 
 def _route_values(right_share: float) -> tuple[float, float]:

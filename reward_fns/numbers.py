@@ -11,7 +11,7 @@ number means (`dozen`, `less`, `or`) make it unreadable instead of being dropped
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 MAX_DIGITS = 400
@@ -47,7 +47,7 @@ _SHORT_UNITS = frozenset(
     )
 )
 
-_UNSIGNED = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_UNSIGNED = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 _SIGNED = rf"[+-]? ?{_UNSIGNED}"
 _EXPONENT = "[+-]?[0-9]{1,4}"
 _FRACTION = (
@@ -74,11 +74,17 @@ _UNIT_BEHIND = re.compile(r"(.*(?:[0-9})]|\\pi))( [A-Za-z][A-Za-z /]{1,40}(?: ?\
 
 @dataclass(frozen=True)
 class Number:
-    """An exact value with what stood around it. `percent` values are not divided by 100."""
+    """An exact value with what stood around it. `percent` values are not divided by 100.
+
+    `scale` is the power of ten of its scale word; `decimals` how many digits stood behind the point (None: it was written
+    as a fraction or a power of ten).
+    """
 
     value: Fraction
     percent: bool = False
     unit: str = ""
+    scale: int = field(default=0, compare=False)
+    decimals: int | None = field(default=None, compare=False)
 
 
 def read_number(text: str) -> Number | None:
@@ -94,7 +100,10 @@ def read_number(text: str) -> Number | None:
     if match["currency"]:
         unit = unit_of_currency(match["currency"], unit)
     value = magnitude * 10**scale if scale else magnitude
-    return Number(-value if "-" in (match["sign"], match["sign2"]) else value, bool(match["percent"]), unit)
+    value = -value if "-" in (match["sign"], match["sign2"]) else value
+    written = match["decimal"] if match["exponent"] is None else None
+    decimals = None if written is None else len(written.partition(".")[2])
+    return Number(value, bool(match["percent"]), unit, scale, decimals)
 
 
 def render_number(value: Fraction) -> str:

@@ -35,6 +35,8 @@ _AND = re.compile(r",? and |\\(?:land|wedge)(?![A-Za-z])")
 _DISTANCE = re.compile(rf"\| ?({_LETTER}) ?(?:([+-]) ?([0-9./]+) ?)?\|")
 _POINTS = re.compile(r"\\\{(.+)\\\}")
 MAX_PIECES = 12
+MAX_END = 10**400
+"""Ends of larger numbers stay text."""
 
 End: TypeAlias = Fraction | float
 """Exact, or plus or minus infinity."""
@@ -246,7 +248,9 @@ def _end(text: str) -> End | None:
         return inf if text == "\\infty" else -inf
     value = read_expression(text)
     rational = None if value is None else value.rational()
-    return None if rational is None else Fraction(rational)
+    if rational is None or max(abs(rational.numerator), rational.denominator) > MAX_END:
+        return None
+    return Fraction(rational)
 
 
 def _merged(spans: Iterable[tuple[End, End, bool, bool]]) -> tuple[tuple[End, End, bool, bool], ...]:

@@ -9,9 +9,9 @@ Serves the section "MRPV" of the design:
     </verdicts>
     <answer> ... </answer>
 
-`<think>` may be absent, or opened by the prompt (then only `</think>` is seen); `<verdicts>` stands only
-in guided responses. Step and route numbers are 1-based in text and 0-based in code. What stands inside
-the thinking never counts. The parser takes the last well-formed block, notes everything else as a
+`<think>` may be absent, or opened by the prompt; `<verdicts>` stands only in guided responses. Step and route
+numbers are 1-based in text and 0-based in code. What stands inside the thinking never counts: of a response to a
+prompt that opened it, that is everything up to `</think>`, which only the caller can know (`opens_thinking`). The parser takes the last well-formed block, notes everything else as a
 problem, and leaves a verdict or an answer out rather than guess. It is linear in the text's length.
 """
 
@@ -48,6 +48,7 @@ _BLOCK_TAG = re.compile(r"</?(?:verdicts|answer)>")
 _ANY_TAG = re.compile(r"</?(?:think|verdicts|answer)>")
 _VERDICT_LINE = re.compile(r"([0-9]{1,4}) ?: ?(?:(right)|wrong(?: at ([0-9]{1,6}))?)")
 _MAX_VERDICT_LINE = 80
+_OPENED = re.compile(r"<think>\s*\Z")
 
 
 @dataclass(frozen=True)
@@ -92,15 +93,23 @@ class _Block:
     pure: bool  # no tag of the grammar inside
 
 
-def parse_response(text: str, n_shown: int) -> Response:
+def opens_thinking(prompt: str) -> bool:
+    """Whether a rendered prompt, or its end, leaves the response inside `<think>`, as some chat templates do."""
+    return _OPENED.search(prompt) is not None
+
+
+def parse_response(text: str, n_shown: int, opened: bool = False) -> Response:
     """Read a response to a prompt that showed `n_shown` routes (0: unguided).
 
     Total: any text gives a `Response`, in time linear in its length.
+
+    Args:
+        opened: the prompt ended inside `<think>`; the response may say `<think>` once more.
     """
     if len(text) > MAX_CHARS:
         return Response(None, (None,) * n_shown, False, None, ("too_long",))
     found: set[str] = set()
-    think, tail = _split_think(text, found)
+    think, tail = _split_think(text, opened, found)
     verdict_blocks, answer_blocks = _blocks(tail, found)
     _note_layout(tail, verdict_blocks, answer_blocks, found)
 
@@ -166,8 +175,10 @@ def _verdict_text(verdict: Verdict) -> str:
     return "wrong" if verdict.step is None else f"wrong at {verdict.step + 1}"
 
 
-def _split_think(text: str, found: set[str]) -> tuple[str | None, str]:
+def _split_think(text: str, opened_by_prompt: bool, found: set[str]) -> tuple[str | None, str]:
     """The thinking (None if absent) and the text after it, where blocks count."""
+    if opened_by_prompt and not text.lstrip().startswith("<think>"):
+        text = f"<think>{text}"
     close = text.rfind("</think>")
     think: str | None = None
     tail = text

@@ -44,6 +44,11 @@ class Route:
         """The reasoning is known and says something else than the answer: not scored as a verdict."""
         return self.sound is not None and self.sound != self.label
 
+    @property
+    def is_located(self) -> bool:
+        """A wrong route whose first wrong step is known: one that can be asked for it."""
+        return not self.label and not self.disputed and self.first_error is not None
+
 
 def route_from_mapping(m: Mapping[str, Any]) -> Route:
     """Read one route from a parquet/JSON struct.

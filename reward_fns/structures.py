@@ -13,6 +13,7 @@ UNORDERED = frozenset({"set", "list", "cases"})
 
 _PAIRS = (
     ("\\{", "\\}", "set"),
+    ("{", "}", "braces"),
     ("(", ")", "()"),
     ("(", "]", "(]"),
     ("[", ")", "[)"),
@@ -47,7 +48,8 @@ def read_structure(text: str) -> Structure | None:
         if text.startswith(opening) and text.endswith(closing) and len(text) > len(opening) + len(closing):
             parts = split_list(text[len(opening) : -len(closing)])
             if parts is not None and (len(parts) > 1 or kind == "set"):
-                return Structure(kind, with_both_signs(parts) if kind == "set" else tuple(parts))
+                is_set = kind in ("set", "braces")
+                return Structure("set", with_both_signs(parts)) if is_set else Structure(kind, tuple(parts))
     if ":" in text and all(terms := [part.strip() for part in text.split(":")]):
         return Structure(":", tuple(terms))
     parts = split_list(_JOINED.sub(", ", text))

@@ -26,8 +26,9 @@ STACK_FRAMES = 3_000
 LOOK_SECONDS = 0.2
 STARTING_CPU_SECONDS = 60.0
 DIGITS, NEAR = 300, 200
-"""Digits computed, and those to which equal formulas agree."""
-MAX_NUMBER, MAX_SIZE, MAX_POWER = 10**80, 10**90, 64
+"""Digits computed, and those to which equal formulas agree; both more by twice the digits of the numbers in them."""
+MAX_DIGITS = 3_000
+"""Formulas whose numbers have more are not compared."""
 POINTS = (((3, 7), (5, 13), (7, 19)), ((17, 11), (29, 13), (43, 23)), ((-5, 9), (11, 8), (-13, 7)))
 """Where formulas are evaluated, as numerator and denominator: letters small, large, and of both signs."""
 DEGREES = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?°")
@@ -83,6 +84,7 @@ def prepared_verdict() -> Any:
     from math_verify import LatexExtractionConfig, parse, verify
     from math_verify.parser import NormalizationConfig
     from sympy import (
+        Abs,
         Basic,
         Derivative,
         Expr,
@@ -95,11 +97,27 @@ def prepared_verdict() -> Any:
         Product,
         Rational,
         Sum,
+        acot,
+        atan,
+        cos,
+        log,
+        sin,
+        tan,
     )
     from sympy import factorial as factorial_function
-    from sympy.core.function import AppliedUndef
+    from sympy.core.function import AppliedUndef, Function
 
     NOT_EVALUATED = (Derivative, Integral, Limit, Product, Sum, AppliedUndef, factorial_function)
+    AS_THEIR_ARGUMENT = (
+        AppliedUndef,
+        Abs,
+        acot,
+        atan,
+        cos,
+        log,
+        sin,
+        tan,
+    )  # others may vanish or grow as powers do
 
     # Units are ReaLM's own matter (`numbers`): math-verify would drop them.
     normalization = NormalizationConfig(basic_latex=True, malformed_operators=True, nits=True, boxed="last")
@@ -119,34 +137,51 @@ def prepared_verdict() -> Any:
         letters = {letter: I for letter in expression.free_symbols if letter.name == "i"}
         return expression.subs(letters) if letters else expression
 
-    def tame(expression: Any) -> bool:
-        """Of small numbers and powers: what differs then differs within the digits, as `1` and `1 - 2^{-2007}` do not."""
-        powers = (part.exp for part in expression.atoms(Pow) if part.exp.is_number)
-        return (
-            not expression.has(*NOT_EVALUATED)
-            and all(max(abs(part.p), part.q) < MAX_NUMBER for part in expression.atoms(Rational))
-            and all(abs(power) <= MAX_POWER for power in powers if power.is_real)
-        )
+    def digits_of(expression: Any) -> int:
+        """How many digits its numbers have, worked out: what differs differs within a few times those."""
+        parts = expression.flat() if isinstance(expression, MatrixBase) else expression.args
+        found = 1 + sum(map(digits_of, parts))
+        if isinstance(expression, Rational):
+            found = max(abs(expression.p), expression.q).bit_length() // 3
+        elif isinstance(expression, Pow) and expression.exp.is_number:
+            found *= 1 + int(abs(complex(expression.exp)))
+        elif isinstance(expression, Function) and not isinstance(expression, AS_THEIR_ARGUMENT):
+            found += sum(int(abs(complex(part))) for part in parts if part.is_number)
+        if found > MAX_DIGITS:
+            raise OverflowError("numbers of too many digits")
+        return found
 
-    def agree(one: Any, other: Any) -> bool | None:
-        """Whether two formulas have the same value at each of `POINTS`, to `DIGITS` digits; None if that cannot be told.
+    def agree(one: Any, other: Any, more: int) -> bool | None:
+        """Whether two formulas have the same value at each of `POINTS`; None if that cannot be told.
 
         Sympy does not simplify all that is equal (`\\arcsin x + \\arccos x`), and takes long over numbers that are not.
         """
-        if not (isinstance(one, Expr) and isinstance(other, Expr) and tame(one) and tame(other)):
+        if not all(isinstance(part, Expr) and not part.has(*NOT_EVALUATED) for part in (one, other)):
             return None
+        digits, near = DIGITS + more, NEAR + more
         letters = sorted(one.free_symbols | other.free_symbols, key=str)
         for point in POINTS if letters else POINTS[:1]:
             values = {letter: Rational(*point[i % len(point)]) for i, letter in enumerate(letters)}
-            gap, size = (part.evalf(DIGITS, subs=values, maxn=2 * DIGITS) for part in (one - other, one))
-            if (
-                not (gap.is_number and size.is_number and gap.is_finite and size.is_finite)
-                or abs(size) > MAX_SIZE
-            ):
+            gap, size = (part.evalf(digits, subs=values, maxn=2 * digits) for part in (one - other, one))
+            if not (gap.is_number and size.is_number and gap.is_finite and size.is_finite):
                 return None
-            if abs(gap) > Rational(1, 10**NEAR):
+            if abs(gap) > Rational(1, 10**near) * max(1, abs(size)):
                 return None if letters else False  # a convention may leave out where they differ
         return True
+
+    def equal(gold: Any, prediction: Any, more: int) -> bool:
+        """What math-verify says; it rounds to 6 and 15 decimal places, so that what is equal for it is asked again."""
+        if not verify(gold, prediction, timeout_seconds=None):
+            return False
+        if (
+            isinstance(gold, Basic)
+            and isinstance(prediction, Basic)
+            and gold.as_dummy() == prediction.as_dummy()
+        ):
+            return True
+        digits, gold, prediction = DIGITS + more, gold.doit(), prediction.doit()
+        same = agree(prediction, gold, more)
+        return bool(verify(gold, prediction, digits, digits, timeout_seconds=None)) if same is None else same
 
     def verdict(prediction: str, gold: str) -> str:
         try:
@@ -154,11 +189,12 @@ def prepared_verdict() -> Any:
             if one is None or other is None:
                 return "unsure"
             one, other = exact(one), exact(other)
-            same = agree(imaginary(one), imaginary(other))
+            more = 2 * (digits_of(one) + digits_of(other))
+            same = agree(imaginary(one), imaginary(other), more)
             if same is None:
-                same = verify(other, one, timeout_seconds=None)
+                same = equal(other, one, more)
                 if not same and (imaginary(one), imaginary(other)) != (one, other):
-                    same = verify(imaginary(other), imaginary(one), timeout_seconds=None)
+                    same = equal(imaginary(other), imaginary(one), more)
         except Exception:  # noqa: BLE001  whatever sympy raises
             return "unsure"  # RecursionError and MemoryError too: the answer was too much, not wrong
         return "same" if same else "different"

@@ -211,6 +211,12 @@ def test_what_the_user_has_to_give_has_no_value(checkout: dict[str, Any], name: 
     assert not kept, f"{name} would silently use what verl's default names: {', '.join(kept)}"
 
 
+@pytest.mark.parametrize("name", RL_RECIPES)
+def test_a_failed_run_ends_with_how_to_go_on(name: str) -> None:
+    hydra = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["hydra"]
+    assert hydra["callbacks"] == {"realm": {"_target_": "realm_ext.last_line.LastLine"}}
+
+
 @pytest.mark.parametrize("recipe", RL_RECIPES, indirect=True)
 def test_realm_section_is_accepted(recipe: dict[str, Any]) -> None:
     realm = read_config(recipe)
@@ -265,7 +271,7 @@ def test_a_recipe_says_when_guidance_is_gone(checkout: dict[str, Any], name: str
 def test_so_does_the_recipe_that_realm_start_writes(checkout: dict[str, Any]) -> None:
     """Its keys lie on top of realm_gpu, as those of realm_lora do."""
     text = (CONFIGS.parent / "data_prep/start/templates/rl.yaml.txt").read_text()
-    own = yaml.safe_load(Template(text).substitute(name="x", batch=32, rows=96))
+    own = yaml.safe_load(Template(text).substitute(name="x", batch=32, rows=96, prompt_tokens=3072))
     base = {key: value for key, value in checkout["composed"]["realm_lora"].items() if key != "hydra"}
     check_guidance(OmegaConf.to_container(OmegaConf.merge(base, own)), text)
 

@@ -97,7 +97,7 @@ def test_wheel_metadata(wheel: Path) -> None:
         (path,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         metadata = Parser().parsestr(archive.read(path).decode())
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert set(metadata.get_all("Provides-Extra", [])) == {"cpu", "gpu", "distill", "dev"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"cpu", "gpu", "flash", "distill", "dev"}
 
 
 @pytest.mark.parametrize("folder", ["configs", "eval_tasks", "reward_fns"])

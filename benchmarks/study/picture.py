@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from benchmarks.study.analysis import estimate
+from benchmarks.study.analysis import mean_of
 from benchmarks.study.rows import Row
 from realm_ext.report.style import LIGHT, EndLabel, label_ends, new_figure
 
@@ -69,12 +69,13 @@ def draw(rows: Rows, arms: Sequence[str], highlighted: str, samples: int) -> Fig
             }
             if not scores:
                 continue
-            e = estimate([scores[seed] for seed in sorted(scores)], samples)
+            e = mean_of(scores, samples)
             color = LIGHT.guided if name == highlighted else LIGHT.quiet
-            errors = [[max(0.0, e.mean - e.interval.low)], [max(0.0, e.interval.high - e.mean)]]
-            right.barh(place, e.mean, xerr=errors, color=color, ecolor=LIGHT.ink, height=0.62, capsize=2)
+            ends = (e.interval.low, e.interval.high) if e.interval else (e.value, e.value)
+            errors = [[max(0.0, e.value - ends[0])], [max(0.0, ends[1] - e.value)]]
+            right.barh(place, e.value, xerr=errors, color=color, ecolor=LIGHT.ink, height=0.62, capsize=2)
             right.annotate(
-                f"{e.mean:.1%}",
+                f"{e.value:.1%}",
                 (0.02, place),
                 xycoords=("axes fraction", "data"),
                 va="center",

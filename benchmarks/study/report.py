@@ -10,21 +10,29 @@ the one whose last validation is best on dev, unguided, over its seeds; the test
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 from benchmarks.study import picture
-from benchmarks.study.analysis import Estimate, estimate, holm, paired, rollouts_to
+from benchmarks.study.analysis import adjust, mean_of, paired, rollouts_to
 from benchmarks.study.plan import FIRST, STUDY_FILE, Study, read_study
 from benchmarks.study.rows import REGIMES, ROWS, Row, read_rows
+from realm_ext.results.statistics import Estimate, p_text
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.md"
 BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
 COMMAND = "python -m benchmarks.study.report --write"
 SLICES = ("macro_f1", "long_tail", "unseen", "format")
 VERDICTS = ("informedness", "verdict", "first_error_acc")
+GUESS = "first_error_guess"
+ONE_RUN = "one training run: questions only"
+METHOD = (
+    "Intervals and p are Student's t over seeds, crossed with the questions. Where an arm has one training run they cover the "
+    "questions alone (Wilson's interval; bootstrap and McNemar's exact test of a difference), say nothing of another run, "
+    "and are corrected by Holm's procedure apart from the others."
+)
 Differences = dict[tuple[str, str], Estimate]
 
 
@@ -114,22 +122,23 @@ def _accuracy_table(results: Results) -> str:
     lines = ["| arm | tier | seeds | unguided | guided |", "|---|---|---|---|---|"]
     for name, rows in results.rows.items():
         cells = [_mean(results, name, regime) for regime in REGIMES]
-        lines.append(f"| {name} | {results.study.arms[name].tier} | {len(rows)} | {' | '.join(cells)} |")
-    return "Accuracy on the test questions, mean over seeds with 95% interval:\n\n" + "\n".join(lines)
+        seeds = str(len(rows)) if len(rows) > 1 else ONE_RUN
+        lines.append(f"| {name} | {results.study.arms[name].tier} | {seeds} | {' | '.join(cells)} |")
+    says = f"Accuracy on the test questions, mean over seeds with 95% interval. {METHOD}"
+    return f"{says}\n\n" + "\n".join(lines)
 
 
 def _difference_table(results: Results, found: Differences) -> str:
     if not found:
         return ""
     analysis, best = results.study.analysis, comparator(results)
-    family = {f"{arm} {regime}": e.p_value for (arm, regime), e in found.items() if arm != best}
-    adjusted = holm(family)
+    adjusted = adjust({name: e for name, e in found.items() if name[0] != best})
     lines = [
         f"| {analysis.arm} minus | regime | points | 95% interval | by seed | p | p, Holm |",
         "|---|---|---|---|---|---|---|",
     ]
     for (arm, regime), e in found.items():
-        own = "primary" if arm == best else f"{adjusted[f'{arm} {regime}']:.4f}"
+        own = "primary" if arm == best else p_text(adjusted[arm, regime], e.is_bound)
         lines.append(f"| {arm} | {regime} | {_difference(e)} | {own} |")
     says = f"Paired difference over questions and seeds. Primary comparator, the best on dev: {best or 'not known yet'}."
     return f"{says}\n\n" + "\n".join(lines)
@@ -149,9 +158,12 @@ def _pair_table(results: Results) -> str:
 
 def _difference(e: Estimate) -> str:
     """The cells of a paired difference: points, interval, by seed, p value."""
-    interval = f"{_points(e.interval.low)} to {_points(e.interval.high)}"
-    by_seed = " ".join(_points(value) for value in e.by_seed)
-    return f"{_points(e.mean)} | {interval} | {by_seed} | {e.p_value:.4f}"
+    by_seed = " ".join(_points(value) for value in e.by_run) if len(e.by_run) > 1 else ONE_RUN
+    return f"{_points(e.value)} | {_interval(e, _points)} | {by_seed} | {p_text(e.p_value, e.is_bound)}"
+
+
+def _interval(e: Estimate, text: Callable[[float], str]) -> str:
+    return f"{text(e.interval.low)} to {text(e.interval.high)}" if e.interval else "-"
 
 
 def differences(results: Results) -> Differences:
@@ -173,15 +185,19 @@ def _compare(results: Results, arm: str, other: str, regime: str) -> Estimate | 
 
 
 def _slice_table(results: Results) -> str:
-    names = [*(f"{n}, unguided" for n in SLICES), *VERDICTS, "arithmetic", "characters, unguided"]
+    names = [*(f"{n}, unguided" for n in SLICES), *VERDICTS, "best guess of it by length"]
+    names += ["arithmetic", "characters, unguided"]
     lines = [f"| arm | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for name, rows in results.rows.items():
         values = [_over(row.metrics.get("unguided", {}).get(n) for row in rows.values()) for n in SLICES]
         values += [_over(row.metrics.get("guided", {}).get(n) for row in rows.values()) for n in VERDICTS]
+        guided = [row.metrics.get("guided", {}) for row in rows.values()]
+        guess = _over(metrics.get(GUESS) for metrics in guided)
+        values.append(guess or ("not known" if any(VERDICTS[-1] in metrics for metrics in guided) else ""))
         values.append(_over(row.arithmetic for row in rows.values()))
         lengths = (row.metrics.get("unguided", {}).get("response_chars") for row in rows.values())
         values.append(_over(lengths, ".0f"))
-        lines.append(f"| {name} | {' | '.join(values)} |")
+        lines.append(f"| {_named(name, rows)} | {' | '.join(values)} |")
     return "Slices, verdict scores and length of responses, means over seeds:\n\n" + "\n".join(lines)
 
 
@@ -196,7 +212,7 @@ def _rounds_table(results: Results) -> str:
                 found.append([row.curve[i][1] for i in (0, starts[0] - 1, starts[0], -1)])
         if found:
             means = (f"{fmean(values):.1%}" for values in zip(*found, strict=True))
-            lines.append(f"| {name} | {len(found)} | {' | '.join(means)} |")
+            lines.append(f"| {_named(name, rows)} | {len(found)} | {' | '.join(means)} |")
     head = ["| arm | seeds | start | end of round 1 | after SFT | end |", "|---" * 6 + "|"]
     says = "Unguided accuracy on dev of the arms in two rounds, SFT on their own chains between, means over seeds:"
     return f"{says}\n\n" + "\n".join(head + lines) if lines else ""
@@ -217,19 +233,19 @@ def _cost_table(results: Results) -> str:
         to_target = f"{fmean(there):,.0f} ({len(there)} of {len(trained)} seeds)" if there else "not reached"
         rollouts = fmean(row.rollouts for row in trained)
         tokens = fmean(sum(row.tokens.values()) for row in trained)
-        lines.append(f"| {name} | {rollouts:,.0f} | {tokens:,.0f} | {to_target} |")
+        lines.append(f"| {_named(name, rows)} | {rollouts:,.0f} | {tokens:,.0f} | {to_target} |")
     return "Cost of training:\n\n" + "\n".join(lines) if len(lines) > 2 else ""
 
 
 def _targets(results: Results, found: Differences) -> str:
     analysis, best = results.study.analysis, comparator(results)
     lines = [
-        _verdict(f"{regime}, over {best}", e.mean * 100, points, e.interval.low > 0)
+        _verdict(f"{regime}, over {best}", e.value * 100, points, _is_clear(e))
         for regime, points in analysis.targets.items()
         if (e := found.get((best or "", regime)))
     ]
     lines += [
-        _verdict(f"{regime}, over {name}", e.mean * 100, 0.0, e.interval.low > 0)
+        _verdict(f"{regime}, over {name}", e.value * 100, 0.0, _is_clear(e))
         for name, regime in ((analysis.control, "unguided"), ("vote", "guided"))
         if (e := found.get((name, regime)))
     ]
@@ -248,6 +264,10 @@ def _targets(results: Results, found: Differences) -> str:
             f"which count with all they had: {' and '.join(counted) or 'none'}."
         )
     return "Targets:\n\n" + "\n".join(lines) if lines else ""
+
+
+def _is_clear(e: Estimate) -> bool:
+    return e.interval is not None and e.interval.low > 0
 
 
 def _verdict(says: str, points: float, target: float, is_clear: bool) -> str:
@@ -314,8 +334,12 @@ def _mean(results: Results, name: str, regime: str) -> str:
     scores = results.scores(name, regime)
     if not scores:
         return ""
-    e = estimate([scores[seed] for seed in sorted(scores)], results.study.analysis.samples)
-    return f"{e.mean:.1%} ({e.interval.low:.1%} to {e.interval.high:.1%})"
+    e = mean_of(scores, results.study.analysis.samples)
+    return f"{e.value:.1%} ({_interval(e, '{:.1%}'.format)})"
+
+
+def _named(name: str, rows: Mapping[int, Row]) -> str:
+    return name if len(rows) > 1 else f"{name} (one training run)"
 
 
 def _over(values: Iterable[float | None], form: str = ".3f") -> str:

@@ -33,7 +33,7 @@ class Row:
         rollouts: in training.
         tokens: in training, `prompt` and `response` of RL, and `sft` of the SFT between its rounds, if any.
         metrics: by regime: acc, macro_f1, format, long_tail, unseen, and for guided informedness, verdict,
-            first_error_acc. Shares in [0, 1].
+            first_error_acc, and first_error_guess in rows that were made since it is measured. Shares in [0, 1].
         arithmetic: accuracy on general arithmetic; None for an arm without a model.
         curve: of validation, one [step, unguided, guided] a measurement.
         correct: by regime, hexadecimal: bit i, from the left, is 1 where test question i was answered rightly.

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from data_prep.distill.questions import Question, label_of
 from data_prep.distill.requests import Failure, Reply
+from data_prep.steps import last_list
 from reward_fns.domains.base import Domain, Rule
 from reward_fns.match import Match
 from reward_fns.response import Response, parse_response, render_response
 from reward_fns.routes import Route
 
 EVIDENCE_CHARS = 200
-_STEP = re.compile(r"(\d{1,4})[.)]\s+(.*)")
 _PREFIXED_ID = re.compile(r"([A-Za-z][A-Za-z_-]*)\d+")
 # Grammar problems that leave the answer and the steps as clear as without them.
 _HARMLESS = {"extra_text", "several_think"}
@@ -119,20 +119,20 @@ def read_response(
     """The parsed response of a reply, its steps, and the rule ids they cite."""
     if isinstance(answer, Failure):
         return Drop(answer.reason, answer.evidence)
-    text = answer.text
-    if answer.finish == "length":
+    text = answer.content
+    if answer.is_cut_off:
         return Drop("truncated", text[-EVIDENCE_CHARS:])
-    if answer.finish not in ("stop", "eos", "end_turn"):
+    if not answer.is_whole:
         return Drop("ended by the server", answer.finish)
     response = parse_response(text, n_shown)
     serious = [p for p in response.problems if p not in _HARMLESS]
     if serious:
         return Drop(f"unparsable: {serious[0]}", text[:EVIDENCE_CHARS])
     reasoning = response.think
-    if reasoning is None or not _split_steps(reasoning):
+    if reasoning is None or not last_list(reasoning):
         # Servers that split off a model's thinking may take the tags with them.
         reasoning = text.partition("<verdicts>" if n_shown else "<answer>")[0]
-    steps = _split_steps(reasoning)
+    steps = last_list(reasoning) or last_list(answer.reasoning)
     if not steps:
         return Drop("unparsable: no numbered steps", text[:EVIDENCE_CHARS])
     if sum(map(len, steps)) > how.max_chars:
@@ -146,22 +146,3 @@ def read_response(
     if unknown := how.citations.unknown(cited):
         return Drop("unknown rule cited", ", ".join(unknown)[:EVIDENCE_CHARS])
     return response, steps, cited
-
-
-def _split_steps(reasoning: str) -> tuple[str, ...]:
-    """The last list in a text that counts from 1; a line without the next number goes on with its step."""
-    steps: list[str] = []
-    for line in reasoning.splitlines():
-        match = _STEP.match(line)
-        if match and int(match[1]) == 1:
-            steps = [match[2].strip()]
-        elif match and steps and int(match[1]) == len(steps) + 1:
-            steps.append(match[2].strip())
-        elif steps and line.strip():
-            steps[-1] += f" {line.strip()}"
-    return tuple(step for step in steps if step) if all(steps) else ()
-
-
-def numbered(steps: Sequence[str]) -> str:
-    """Steps as the thinking of a response."""
-    return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, start=1))

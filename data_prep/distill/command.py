@@ -16,7 +16,7 @@ from data_prep.contamination_sources import overlap_filters
 from data_prep.distill import estimate as estimating
 from data_prep.distill import teacher_options
 from data_prep.distill.card import About
-from data_prep.distill.ending import EXIT_CODES, signals_end
+from data_prep.distill.ending import EXIT_CODES, LEAST_USABLE, signals_end
 from data_prep.distill.experts import Expert, find_expert
 from data_prep.distill.flow import Plan
 from data_prep.distill.limits import FREE, Prices
@@ -32,9 +32,10 @@ from data_prep.distill.shards import ROWS_PER_FILE
 from data_prep.distill.store import Store
 from data_prep.distill.teachers import Teacher
 from data_prep.distill.vllm_teacher import VllmTeacher
+from data_prep.distill.writing import KEPT
 from data_prep.filters.exact import ExactDuplicate
 from data_prep.filters.similarity_option import Similarity, threshold_of
-from data_prep.outputs import OTHER_LICENCE, hash_file
+from data_prep.outputs import OTHER_LICENCE, REJECTS, hash_file
 from data_prep.vllm_settings import read_engine_options
 from reward_fns import domains
 from reward_fns.domains.base import Domain
@@ -122,6 +123,7 @@ def distill(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one try.")] = 120.0,
     tries: Annotated[int, typer.Option(min=1, help="Of one request, where a failure may pass.")] = 8,
     skip_failing: teacher_options.SkipFailing = False,
+    min_usable: teacher_options.MinUsable = LEAST_USABLE,
     price_in: teacher_options.PriceIn = 0.0,
     price_out: teacher_options.PriceOut = 0.0,
     max_cost: teacher_options.MaxCost = None,
@@ -197,6 +199,7 @@ def distill(
             about=About({questions.name: hash_file(questions)}, licence, prices),
             store=store or teacher_options.store_beside(out),
             concurrency=teacher_options.at_a_time(concurrency, local=teacher is Kind.VLLM),
+            min_usable=min_usable,
         )
         if dry_run:
             local = tokenizer or (Path(model) if teacher is Kind.VLLM and Path(model).is_dir() else None)
@@ -223,13 +226,16 @@ class Job:
     about: About
     store: Path
     concurrency: int
+    min_usable: float
 
 
 async def _run(job: Job, out: Path) -> Stop | None:
+    written: Written | None = None
     if isinstance(job.teacher, ProgramTeacher):
         with Live(_console, lambda: "") as live:
-            _tell(await job.run.write(out, known_to(job.teacher), job.about, live), out)
-        return None
+            written = await job.run.write(out, known_to(job.teacher), job.about, live)
+        _tell(written, out)
+        return _without_rows(written)
     with Store(job.store) as store:
         for notice in store.notices:
             _console.print(f"realm distill: {notice}", style="yellow", markup=False, highlight=False)
@@ -237,8 +243,7 @@ async def _run(job: Job, out: Path) -> Stop | None:
         try:
             with Live(_console, lambda: sender.describe()) as live:
                 with signals_end(sender, _console):
-                    await job.run.fill(sender, job.concurrency, live)
-                written = None
+                    await job.run.fill(sender, job.concurrency, live, job.min_usable)
                 if sender.stop is None or sender.stop.ending is Ending.CEILING:
                     written = await job.run.write(out, sender.known, job.about, live)
         finally:
@@ -246,7 +251,20 @@ async def _run(job: Job, out: Path) -> Stop | None:
         if written is not None:
             _tell(written, out)
         _tell_sender(sender, store, job.limits.prices)
-        return sender.stop
+        return sender.stop or (_without_rows(written) if written is not None else None)
+
+
+def _without_rows(written: Written) -> Stop | None:
+    """A folder without one SFT row is nobody's aim, however well it was written."""
+    tally = written.tally
+    if any(tally.kept[name] for name in KEPT if name.startswith("sft ")):
+        return None
+    reason, number = tally.dropped.most_common(1)[0] if tally.dropped else ("no question", 0)
+    example = next((reject.text for reject in tally.examples if reject.reason == reason), "")
+    return Stop(
+        Ending.UNUSABLE,
+        f"no SFT row was made. Most often: {reason} ({number}), such as {example!r}; more in {REJECTS}",
+    )
 
 
 def _teacher(

@@ -9,12 +9,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data_prep.distill.chains import Drop, Reading, numbered, read_response
+from data_prep.distill.chains import Drop, Reading, read_response
 from data_prep.distill.experts import Expert
 from data_prep.distill.flow import Ask, Outcome
 from data_prep.distill.prompts import Prompts
 from data_prep.distill.questions import Question, label_of
 from data_prep.distill.requests import Reply
+from data_prep.steps import numbered
 from reward_fns.match import Match
 from reward_fns.response import Verdict
 from reward_fns.routes import Route

@@ -1,10 +1,11 @@
-"""How a command that asks a teacher ends before its time: on a signal, and with which exit code.
+"""How a command that asks a model many things ends before its time, and with which exit code.
 
-Serves design.md, section Guided CoT distillation, item 3.
+It ends on a signal, or because its first replies are of no use: nobody pays for 100,000 replies that cannot be read.
 """
 
 import asyncio
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,58 @@ EXIT_CODES = {
     Ending.INTERRUPTED: 130,
     Ending.REFUSED: 1,
     Ending.UNREACHABLE: 1,
+    Ending.UNUSABLE: 4,
 }
+LOOKED_AT = 50
+"""Replies from which a run that yields nothing is told."""
+LEAST_USABLE = 0.1
+"""Share of these that must be usable."""
+_EXAMPLE_CHARS = 300
+
+
+class Yield:
+    """Counts the first `LOOKED_AT` replies of a run, and says when too few of them can be used.
+
+    Args:
+        what: what the replies are, for the message.
+        least: share of them that must be usable; 0: any is enough.
+    """
+
+    def __init__(self, what: str, least: float = LEAST_USABLE) -> None:
+        self._what = what
+        self._least = least
+        self._usable = 0
+        self._reasons: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more replies are looked at."""
+        return self._usable + self._reasons.total() < LOOKED_AT
+
+    def count(self, reason: str | None, example: str = "") -> str | None:
+        """Count a reply: why it cannot be used, None if it can; gives what is wrong with all of them, if it is.
+
+        >>> replies = Yield("chains")
+        >>> [replies.count("no answer", "I am a model") for _ in range(LOOKED_AT)][-1]
+        "0 of the first 50 chains can be used. Most often: no answer (50), such as 'I am a model'. Mend the cause, \
+or give --min-usable 0 to go on all the same"
+        """
+        if not self.is_open:
+            return None
+        if reason is None:
+            self._usable += 1
+        else:
+            self._reasons[reason] += 1
+            self._examples.setdefault(reason, example)
+        if self.is_open or self._usable >= self._least * LOOKED_AT:
+            return None
+        commonest, number = self._reasons.most_common(1)[0]
+        return (
+            f"{self._usable} of the first {LOOKED_AT} {self._what} can be used. Most often: {commonest} ({number}), "
+            f"such as {self._examples[commonest][:_EXAMPLE_CHARS]!r}. Mend the cause, or give --min-usable 0 to go "
+            "on all the same"
+        )
 
 
 @contextmanager

@@ -136,16 +136,29 @@ def read_body(body: str) -> Reply:
         raise Malformed("reply is not JSON", body) from error
     try:
         choice = content["choices"][0]
-        text, finish = choice["message"]["content"], choice.get("finish_reason")
+        message, finish = choice["message"], choice.get("finish_reason")
+        reasoning = _text(message.get("reasoning_content") or message.get("reasoning"))
+        text = _text(message.get("content") if reasoning else message["content"])
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise Malformed("reply has no message", body) from error
-    finish = finish if isinstance(finish, str) else "stop"
-    if not isinstance(text, str) or not text.strip():
-        if finish == "stop":
-            raise Malformed("reply is empty", body)
-        text = ""  # cut off while it was thinking, or withheld: the reason says so
     usage = content.get("usage")
-    return Reply(text, finish, _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"))
+    reply = Reply(
+        text,
+        finish if isinstance(finish, str) and finish else "stop",
+        _count(usage, "prompt_tokens"),
+        _count(usage, "completion_tokens"),
+        reasoning,
+    )
+    if reply.is_whole and not reply.content.strip():  # else cut off or withheld: the reason says so
+        raise Malformed("reply is empty", body)
+    return reply
+
+
+def _text(value: object) -> str:
+    """A text, or a list of parts of which some are texts, as one text."""
+    if isinstance(value, list):
+        return "".join(_text(part.get("text")) for part in value if isinstance(part, Mapping))
+    return value if isinstance(value, str) else ""
 
 
 def _count(usage: object, name: str) -> int | None:

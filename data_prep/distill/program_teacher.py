@@ -6,10 +6,10 @@ Serves design.md, section Guided CoT distillation, item 2.
 from collections.abc import Mapping
 from typing import Any
 
-from data_prep.distill.chains import numbered
 from data_prep.distill.experts import Expert
 from data_prep.distill.requests import CHAIN, Reply, Request
 from data_prep.distill.teachers import Malformed
+from data_prep.steps import numbered
 from reward_fns.response import render_response
 
 

@@ -66,14 +66,44 @@ class Request:
         return sum(len(content.encode("utf-8", "surrogatepass")) for _, content in self.messages)
 
 
+WHOLE = frozenset(
+    {"stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete", "completed", "finished"}
+)
+CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "token_limit"})
+"""What servers call a reply that the model ended, and one that the token limit ended; in any case of letters."""
+
+
 @dataclass(frozen=True)
 class Reply:
-    """A teacher's reply. `finish` is `stop`, `length` or what the server said; tokens are None if it did not say."""
+    """A teacher's reply.
+
+    Attributes:
+        text: what the server calls the content.
+        finish: why it ended, in the server's own word (`WHOLE`, `CUT_OFF`, others).
+        prompt_tokens, completion_tokens: None if the server did not say.
+        reasoning: thinking that the server split off (`reasoning_content` of vLLM, DeepSeek and others).
+    """
 
     text: str
     finish: str
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    reasoning: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the model ended it."""
+        return self.finish.lower() in WHOLE
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the token limit ended it."""
+        return self.finish.lower() in CUT_OFF
+
+    @property
+    def content(self) -> str:
+        """The text; where a server took all of it for thinking, that."""
+        return self.text if self.text.strip() else self.reasoning
 
 
 @dataclass(frozen=True)

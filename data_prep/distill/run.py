@@ -10,8 +10,9 @@ from pathlib import Path
 
 from data_prep.distill import contrast
 from data_prep.distill.card import About, make_card, make_provenance
-from data_prep.distill.chains import Citations, Drop, Reading
+from data_prep.distill.chains import Citations, Drop, Reading, read_chain
 from data_prep.distill.contrast import Contrast, Judged
+from data_prep.distill.ending import LEAST_USABLE, Yield
 from data_prep.distill.experts import Expert
 from data_prep.distill.flow import Outcome, Work
 from data_prep.distill.options import PROGRAM, TEACHER, Options
@@ -19,9 +20,9 @@ from data_prep.distill.program_teacher import ProgramTeacher
 from data_prep.distill.progress import Progress
 from data_prep.distill.prompts import Prompts
 from data_prep.distill.questions import Question, Read
-from data_prep.distill.requests import Failure, Parameters, Reply, Request
+from data_prep.distill.requests import CHAIN, Failure, Parameters, Reply, Request
 from data_prep.distill.selection import Known, Selection, ToJudge
-from data_prep.distill.sender import Sender
+from data_prep.distill.sender import Ending, Sender
 from data_prep.distill.teachers import Malformed, Teacher
 from data_prep.distill.turns import each
 from data_prep.distill.writing import Folder, Layout, Tally
@@ -86,11 +87,28 @@ class Distillation:
         """The questions, seen through what is known of them."""
         return Selection(self.questions, self._options, self.work, self._expert, known)
 
-    async def fill(self, sender: Sender, concurrency: int, progress: Progress) -> None:
-        """Ask for everything that is not in the store; returns when all is there or the run has to end."""
+    async def fill(
+        self, sender: Sender, concurrency: int, progress: Progress, min_usable: float = LEAST_USABLE
+    ) -> None:
+        """Ask for everything that is not in the store; returns when all is there or the run has to end.
+
+        Args:
+            min_usable: share of the first replies, from the store or the teacher, that must be of use.
+        """
+        chains, contrasts = Yield("chains", min_usable), Yield("judgements for contrast rows", min_usable)
 
         async def chain(question: Question) -> object:
-            return await self.work.work_on(question, sender.ask)
+            async def ask(request: Request) -> Reply | Failure:
+                answer = await sender.ask(request)
+                if request.kind == CHAIN and chains.is_open:
+                    end_if(chains.count(*self._why_useless(answer, question)))
+                return answer
+
+            return await self.work.work_on(question, ask)
+
+        def end_if(complaint: str | None) -> None:
+            if complaint is not None:
+                sender.end(Ending.UNUSABLE, complaint)
 
         await each("chains", self.questions, chain, concurrency, progress)
         if self._options.contrast_from != TEACHER or sender.stop is not None:
@@ -98,12 +116,24 @@ class Distillation:
         selection = self.selection(sender.known)
 
         async def judge(item: ToJudge) -> object:
-            return await selection.judge(item, sender.ask)
+            judged = await selection.judge(item, sender.ask)
+            drop = judged.drop
+            end_if(contrasts.count(drop.reason, drop.evidence) if drop else contrasts.count(None))
+            return judged
 
         async for wave in selection.waves(await selection.candidates()):
             await each("contrast rows", wave, judge, concurrency, progress)
             if sender.stop is not None:
                 return
+
+    def _why_useless(self, answer: Reply | Failure, question: Question) -> tuple[str | None, str]:
+        """Why no SFT row can be made of a chain, with an example; a wrong one is of use where rationales follow it."""
+        read = read_chain(answer, question, self.work.how)
+        if isinstance(read, Drop):
+            return read.reason, read.evidence
+        if read.route.label or self._options.plan.rationalise:
+            return None, ""
+        return "another answer than the gold one", f"{read.route.answer} for {question.gold}"
 
     async def write(self, out: Path, known: Known, about: About, progress: Progress) -> Written:
         """Write the folder from what is known.

@@ -51,6 +51,7 @@ class Ending(Enum):
     INTERRUPTED = "interrupted"
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
+    UNUSABLE = "unusable"
 
 
 @dataclass(frozen=True)

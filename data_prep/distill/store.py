@@ -255,4 +255,10 @@ def _read_line(line: bytes) -> dict[str, Any] | None:
 def _answer(entry: dict[str, Any]) -> Reply | Failure:
     if entry["t"] == "failed":
         return Failure(entry["reason"], entry["evidence"])
-    return Reply(entry["text"], entry["finish"], entry["prompt_tokens"], entry["completion_tokens"])
+    return Reply(
+        entry["text"],
+        entry["finish"],
+        entry["prompt_tokens"],
+        entry["completion_tokens"],
+        entry.get("reasoning", ""),  # stores of 0.1 have none
+    )

@@ -45,6 +45,11 @@ SkipFailing = Annotated[
     bool, typer.Option("--skip-failing", help="Leave out requests that are refused or keep failing.")
 ]
 
+MinUsable = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="End if of the first 50 replies a smaller share can be used; 0: never."),
+]
+
 
 def read_money(price_in: float, price_out: float, max_cost: float | None) -> tuple[Prices, Decimal | None]:
     """Prices and the ceiling, in decimal.

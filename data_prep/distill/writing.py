@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from data_prep.distill.chains import Drop, numbered
+from data_prep.distill.chains import Drop
 from data_prep.distill.contrast import Contrast
 from data_prep.distill.flow import Outcome
 from data_prep.distill.prompts import rules_for_student
@@ -26,6 +26,7 @@ from data_prep.filters.near_duplicates import without_near_duplicates
 from data_prep.on_disk import SCRATCH_PREFIX, RowWriter, read_rows, remove_scratch
 from data_prep.outputs import WrittenFile, start_folder
 from data_prep.schema import BANK_SCHEMA, RL_SCHEMA, SFT_SCHEMA, bank_row, rl_row, sft_row
+from data_prep.steps import numbered
 from realm_ext.prompt import render_messages
 from reward_fns.domains.base import Domain
 from reward_fns.response import render_response
@@ -35,7 +36,9 @@ EXAMPLES = 20
 """Dropped replies and rows kept as examples in `rejects.jsonl`, for each reason. Refused questions are all kept."""
 GIVEN = "given"
 """Writer of routes that came with the questions."""
-_SFT_WAITING = SFT_SCHEMA.append(pa.field("question", pa.string())).append(pa.field("index", pa.int64()))
+_SFT_WAITING = pa.schema(
+    [*SFT_SCHEMA, ("question", pa.string()), ("gold", pa.string()), ("index", pa.int64())]
+)
 KEPT = ("sft chain", "sft contrast", "sft rationalised", "bank right", "bank wrong", "train")
 
 
@@ -75,8 +78,8 @@ class Layout:
         keep_rules: share of SFT prompts with the rules in front of the question.
         writer: fingerprint of the teacher, for the bank.
         filters: each SFT row goes through them in order; they may remember what they let pass.
-        similarity: SFT rows that are this much alike, question and response together, are dropped but for the first;
-            None: none is.
+        similarity: SFT rows of one gold answer that are this much alike, question and response together, are dropped
+            but for the first; None: none is.
     """
 
     domain: Domain
@@ -195,7 +198,7 @@ class Folder:
         self, question: Question, taken: Route, rationalised: bool, contrast: Contrast | None
     ) -> None:
         row = self._sft_row(question, taken, rationalised, contrast)
-        row |= {"question": question.text, "index": question.index}
+        row |= {"question": question.text, "gold": question.gold, "index": question.index}
         candidate = _candidate(row)
         for filter_ in self._layout.filters:
             if (refusal := filter_.refuse(candidate)) is not None:
@@ -227,7 +230,8 @@ class Folder:
 
 
 def _candidate(row: Mapping[str, Any]) -> Candidate:
-    return Candidate(row["uid"], row["question"], row["messages"][-1]["content"], row["source"])
+    text = row["messages"][-1]["content"]
+    return Candidate(row["uid"], row["question"], text, row["source"], answer=row["gold"])
 
 
 def ordered(counts: Mapping[str, int], names: Sequence[str] = ()) -> dict[str, int]:

@@ -24,6 +24,8 @@ class Candidate:
         text: the response or the route's steps, as it would be trained on.
         source: who wrote the text.
         truncated: whether the writer was cut off by its token limit.
+        answer: what the text concludes; texts with different answers are no duplicates, however alike: the few words
+            that differ are what there is to see.
     """
 
     uid: str
@@ -31,6 +33,7 @@ class Candidate:
     text: str
     source: str
     truncated: bool = False
+    answer: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ kept (about 5 KB each). Neither search here needs one:
   and copies of the part while it is sorted).
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -63,22 +64,23 @@ class _Found:
 
 
 class NearDuplicate:
-    """Refuses a text whose estimated Jaccard similarity to one let pass before, for the same uid, is `threshold` or more.
+    """Refuses a text whose estimated Jaccard similarity to one let pass before is `threshold` or more.
 
-    Candidates of one uid have to come one after the other.
+    Compared are texts of one uid and answer, which have to come one after the other.
     """
 
     def __init__(self, threshold: float = 0.9) -> None:
         self._threshold = threshold
         self._bands = bands_and_rows(threshold)
-        self._uid: str | None = None
+        self._of: tuple[str, str] | None = None
         self._passed: list[tuple[MinHash, str]] = []
         self._index = self._new_index()
 
     def refuse(self, candidate: Candidate) -> Refusal | None:
         """See `Filter`."""
-        if candidate.uid != self._uid:
-            self._uid, self._passed, self._index = candidate.uid, [], self._new_index()
+        of = (candidate.uid, candidate.answer)
+        if of != self._of:
+            self._of, self._passed, self._index = of, [], self._new_index()
         made = signature(candidate.text)
         for number in sorted(self._index.query(made)):
             other, text = self._passed[number]
@@ -102,7 +104,7 @@ def without_near_duplicates(
     scratch: Path,
     threshold: float = 0.9,
 ) -> Iterator[dict[str, Any]]:
-    """The rows in their order, without those that are nearly the same as an earlier one, question and text together.
+    """The rows in their order, without those nearly the same as an earlier one of their answer, question and text together.
 
     An earlier row counts even if it is dropped itself, so that of a chain of likenesses the first remains.
 
@@ -122,10 +124,12 @@ def without_near_duplicates(
         bucket_files = [files.enter_context(path.open("wb")) for path in buckets]
         source, count = iter(rows), 0
         while chunk := list(islice(source, _BATCH)):
-            found = np.stack([signature(_whole(candidate_of(row))).hashvalues for row in chunk])
+            candidates = [candidate_of(row) for row in chunk]
+            found = np.stack([signature(_whole(candidate)).hashvalues for candidate in candidates])
             found = found.astype("<u4")
             signature_file.write(found.tobytes())
-            _append_hashes(bucket_files, found, count, bands, band_rows)
+            answers = np.array([_hash(candidate.answer) for candidate in candidates], np.uint64)
+            _append_hashes(bucket_files, found, answers, count, bands, band_rows)
             for row in chunk:
                 out.write_one(row)
             count += len(chunk)
@@ -141,13 +145,25 @@ def _whole(candidate: Candidate) -> str:
     return f"{candidate.question}\n{candidate.text}"
 
 
+def _hash(text: str) -> int:
+    return int.from_bytes(
+        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
+    )
+
+
 def _append_hashes(
-    files: Sequence[IO[bytes]], signatures: "np.ndarray[Any, Any]", first: int, bands: int, band_rows: int
+    files: Sequence[IO[bytes]],
+    signatures: "np.ndarray[Any, Any]",
+    answers: "np.ndarray[Any, Any]",
+    first: int,
+    bands: int,
+    band_rows: int,
 ) -> None:
-    """Write a hash for each row and band to the bucket that it falls into; bands do not meet each other."""
+    """Write a hash for each row and band to its bucket; rows of different bands or answers do not meet."""
     n = len(signatures)
     words: Any = signatures[:, : bands * band_rows].reshape(n, bands, band_rows).astype(np.uint64)
     mixed = np.full((n, bands), 0x9E3779B97F4A7C15, np.uint64) * np.arange(1, bands + 1, dtype=np.uint64)
+    mixed ^= answers[:, None]
     for i in range(band_rows):  # FNV-1a on whole words, then one more mix: wrapping is meant
         mixed = (mixed ^ words[:, :, i]) * np.uint64(0x100000001B3)
         mixed ^= mixed >> np.uint64(29)

@@ -13,15 +13,17 @@ from typing import Self
 
 from rich.console import Console
 
-from data_prep.distill.ending import signals_end
+from data_prep.distill.ending import Yield, signals_end
 from data_prep.distill.progress import Live
-from data_prep.distill.requests import FIRST_ERROR, Parameters, Reply, Request
+from data_prep.distill.requests import FIRST_ERROR, Failure, Parameters, Reply, Request
 from data_prep.distill.sender import Ending, Limits, Sender, Stop
 from data_prep.distill.store import Store
 from data_prep.distill.teachers import Teacher
 from data_prep.distill.turns import each
 from data_prep.outputs import hash_text
-from data_prep.routes.first_errors import PROMPT_VERSION
+from data_prep.routes.first_errors import PROMPT_VERSION, says_something
+
+_TAIL = 200
 
 
 class AskingEnded(Exception):
@@ -43,6 +45,7 @@ class StoredTeacher:
         concurrency: requests at a time.
         send_seeds: a seed with each request, made of the prompt and the number of the sample.
         total: requests to expect at most, for the progress line.
+        min_usable: share of the first replies that must say something.
 
     Raises:
         StoreInUse: another process has the store open.
@@ -58,6 +61,7 @@ class StoredTeacher:
         concurrency: int,
         send_seeds: bool,
         total: int,
+        min_usable: float,
         console: Console,
     ) -> None:
         self._teacher = teacher
@@ -66,6 +70,7 @@ class StoredTeacher:
         self._concurrency = concurrency
         self._send_seeds = send_seeds
         self._total = total
+        self._yield = Yield("replies", min_usable)
         self._console = console
         self._runner = asyncio.Runner()
         self.store = Store(store)
@@ -110,7 +115,7 @@ class StoredTeacher:
         if stop is not None and stop.ending is not Ending.CEILING:
             raise AskingEnded(stop)
         known = [self.sender.known(request) for request in requests]
-        texts = [reply.text if isinstance(reply, Reply) and reply.finish == "stop" else "" for reply in known]
+        texts = [reply.content if isinstance(reply, Reply) and reply.is_whole else "" for reply in known]
         self.unanswered += texts.count("")
         return texts
 
@@ -119,7 +124,20 @@ class StoredTeacher:
 
     async def _ask(self, requests: Sequence[Request]) -> None:
         with signals_end(self.sender, self._console):
-            await each("first errors", requests, self.sender.ask, self._concurrency, _SameBar(self._live))
+            await each("first errors", requests, self._ask_one, self._concurrency, _SameBar(self._live))
+
+    async def _ask_one(self, request: Request) -> None:
+        reply = await self.sender.ask(request)
+        if isinstance(reply, Failure):
+            complaint = self._yield.count(reply.reason, reply.evidence)
+        elif not reply.is_whole:
+            complaint = self._yield.count(f"ended early: {reply.finish}", reply.content[-_TAIL:])
+        elif not says_something(reply.content):
+            complaint = self._yield.count("no line `first wrong step: ...`", reply.content[-_TAIL:])
+        else:
+            complaint = self._yield.count(None)
+        if complaint is not None:
+            self.sender.end(Ending.UNUSABLE, complaint)
 
     def _request(self, prompt: str, attempt: int) -> Request:
         digest = hash_text(prompt)

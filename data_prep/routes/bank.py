@@ -17,6 +17,7 @@ from data_prep.on_disk import BATCH, Row, key_of, sort_on_disk, stream_parquet
 from data_prep.schema import BANK_SCHEMA, RL_SCHEMA, bank_row
 from reward_fns import domains
 from reward_fns.content import content_uid
+from reward_fns.ground_truth import golds
 from reward_fns.routes import routes_from
 
 UNKNOWN_WRITER = "unknown"
@@ -99,14 +100,14 @@ class Question:
         """
         messages = [dict(message) for message in row.get("prompt") or ()]
         texts = [m.get("content") for m in messages if m.get("role") == "user"]
-        gold = (row.get("reward_model") or {}).get("ground_truth")
         if not texts or not isinstance(texts[-1], str) or not texts[-1].strip():
             raise ValueError("the prompt has no user message with a text")
-        if gold is None or not str(gold).strip():
-            raise ValueError("reward_model.ground_truth is missing or empty")
+        gold, *others = golds((row.get("reward_model") or {}).get("ground_truth"))
+        if others:
+            raise ValueError("the row has several gold answers; routes are labelled by one")
         domain = domains.domain_of(str(row.get("data_source"))).name
-        uid = (row.get("extra_info") or {}).get("uid") or content_uid(texts[-1], str(gold))
-        return cls(str(uid), texts[-1], str(gold), domain, messages)
+        uid = (row.get("extra_info") or {}).get("uid") or content_uid(texts[-1], gold)
+        return cls(str(uid), texts[-1], gold, domain, messages)
 
 
 def by_question(

@@ -14,17 +14,18 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from data_prep.distill.teacher_options import EngineArguments
+from data_prep.distill.ending import LEAST_USABLE
+from data_prep.distill.teacher_options import EngineArguments, MinUsable
 from data_prep.filters.similarity_option import Similarity, threshold_of
 from data_prep.further_domains import Domains, load_domains
 from data_prep.model_files import model_folder
-from data_prep.outputs import start_folder
+from data_prep.outputs import check_apart, start_folder
 from data_prep.routes.bank import open_parquet, questions_of
 from data_prep.routes.composition import Targets
 from data_prep.routes.engine import Engine, Reply, Sampling, VllmEngine
 from data_prep.routes.fingerprint import writer_of
 from data_prep.routes.first_errors_command import first_errors
-from data_prep.routes.folders import check_apart, finish_bank, refresh_hashes, write_harvested, write_selected
+from data_prep.routes.folders import finish_bank, refresh_hashes, write_harvested, write_selected
 from data_prep.routes.harvest import HarvestOptions
 from data_prep.routes.labels import STUDENT, label_bank
 from data_prep.routes.printing import describe_selected, describe_stats
@@ -69,6 +70,7 @@ def sample(
         str, typer.Option(help="The writer's name; `student` for the model in training.")
     ] = STUDENT,
     engine: EngineArguments = None,
+    min_usable: MinUsable = LEAST_USABLE,
     domain: Domains = None,
 ) -> None:
     """Sample routes from a model or checkpoint with vLLM, and label them. A call that was killed goes on when repeated.
@@ -80,15 +82,15 @@ def sample(
         load_domains(domain)
         sampling = Sampling(temperature, top_p, max_tokens)
         folder = model_folder(model)
-        plan = SamplePlan(writer_of(folder), source, n, seed, sampling)
+        plan = SamplePlan(writer_of(folder), source, n, seed, sampling, min_usable=min_usable)
         check_apart(bank, data, folder)
-        start_folder(bank)
         total = min(open_parquet(data).metadata.num_rows, limit or 2**62) * n
         with _progress() as progress:
             task = progress.add_task("loading", total=total)
 
             def load() -> Engine:
                 made = VllmEngine(folder, sampling, read_engine_options(engine))
+                start_folder(bank)
                 started = time.monotonic()
                 tokens = 0
 

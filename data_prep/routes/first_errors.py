@@ -104,6 +104,11 @@ def parse_reply(reply: str, n_steps: int) -> int | None:
     return step if 1 <= step <= n_steps else None
 
 
+def says_something(reply: str) -> bool:
+    """Whether a reply ends as it was asked to, whatever step it names."""
+    return _REPLY.search(reply[-_TAIL:]) is not None
+
+
 def majority(steps: Sequence[int | None]) -> int | None:
     """What more than half of all replies say, unusable ones included in the half; None if nothing."""
     named = Counter(step for step in steps if step is not None)

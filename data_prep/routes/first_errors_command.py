@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from data_prep.distill import teacher_options
-from data_prep.distill.ending import EXIT_CODES
+from data_prep.distill.ending import EXIT_CODES, LEAST_USABLE
 from data_prep.distill.limits import FREE, Prices
 from data_prep.distill.openai_teacher import KEY_VARIABLE, OPENAI_URL, OpenAITeacher
 from data_prep.distill.requests import Parameters
@@ -56,6 +56,7 @@ def first_errors(
     price_out: teacher_options.PriceOut = 0.0,
     max_cost: teacher_options.MaxCost = None,
     skip_failing: teacher_options.SkipFailing = False,
+    min_usable: teacher_options.MinUsable = LEAST_USABLE,
     domain: Domains = None,
 ) -> None:
     """Ask a teacher that sees the answer for the first wrong step of each route where it is not known.
@@ -84,6 +85,7 @@ def first_errors(
             concurrency=teacher_options.at_a_time(concurrency, local=teacher is Kind.VLLM),
             send_seeds=send_seeds,
             total=unknown * samples,
+            min_usable=min_usable,
             console=_console,
         ) as stored:
             annotator = Annotator(stored, samples)

@@ -17,6 +17,7 @@ from data_prep.outputs import (
     PROVENANCE,
     Card,
     Provenance,
+    check_apart,
     finish_folder,
     hash_file,
     replacing,
@@ -148,17 +149,6 @@ def write_harvested(
     )
     finish_folder(out, card, provenance)
     return harvested, written.rows
-
-
-def check_apart(out: Path, *inputs: Path) -> None:
-    """Refuse to write into a folder that holds an input, or is one: its card and provenance would be lost.
-
-    Raises:
-        ValueError: it does; names the input.
-    """
-    for path in inputs:
-        if out.resolve() in (path.resolve(), path.resolve().parent):
-            raise ValueError(f"{out} holds {path}, which is read: write to a folder of its own")
 
 
 def finish_bank(bank: Path, data: Path, model: str, plan: SamplePlan, sampled: Sampled) -> None:

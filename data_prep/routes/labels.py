@@ -5,7 +5,10 @@ Serves design.md, sections Words and Guided CoT distillation (item 7). The label
 they are asked for where they are not known.
 """
 
+import fcntl
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,13 +83,32 @@ def label_bank(bank: Path, *, student: str | None = None, annotate: Annotate | N
     """Label a bank in place, file by file, each replaced by rename; doing it again changes nothing.
 
     Raises:
-        ValueError: no bank (an RL parquet is none: its labels belong to its rows), or an unknown domain.
+        ValueError: no bank (an RL parquet is none: its labels belong to its rows), an unknown domain, or another process
+            that changes the bank.
     """
-    files = _files_of(bank)
     labelled = Labelled()
-    for file in files:
-        _label_file(file, labelled, student, annotate)
+    with _alone(bank):
+        for file in _files_of(bank):
+            _label_file(file, labelled, student, annotate)
     return labelled
+
+
+@contextmanager
+def _alone(bank: Path) -> Iterator[None]:
+    """Keep other processes from changing a bank in place meanwhile: what the first to end wrote would be lost.
+
+    Raises:
+        ValueError: another process changes it.
+    """
+    lock = bank / ".changing" if bank.is_dir() else bank.with_name(f".{bank.name}.changing")
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise ValueError(f"{bank} is being changed by another process; wait for its end") from error
+    finally:
+        os.close(handle)
 
 
 def count_unknown(bank: Path) -> int:

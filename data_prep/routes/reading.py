@@ -5,8 +5,8 @@ route is refused with a reason: no text is guessed at, and none, however long or
 """
 
 import re
-from collections.abc import Sequence
 
+from data_prep.steps import split_steps
 from reward_fns.domains import Domain
 from reward_fns.mrpv import Reason, read_answer
 from reward_fns.response import MAX_CHARS, parse_response
@@ -15,10 +15,6 @@ from reward_fns.routes import Route
 MAX_STEPS = 200
 """A chain of more steps is refused: no prompt has room for it."""
 
-_NUMBERED = re.compile(
-    r"[ \t]*(?:\*\*)?(?:step[ \t]+)?(\d{1,4})(?:\*\*)?[.):](?:\*\*)?[ \t]+(?=\S)", re.IGNORECASE
-)
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(\[$\\])")
 _TAG = re.compile(r"</?(?:think|verdicts|answer)>")
 _WHY = {
     Reason.NO_ANSWER: "no answer",
@@ -56,34 +52,6 @@ def read_route(text: str, gold: str, domain: Domain, source: str, *, truncated: 
     if len(steps) > MAX_STEPS:
         return f"more than {MAX_STEPS} steps"
     return Route(tuple(steps), answer, domain.equivalent(answer, gold), None, None, source)
-
-
-def split_steps(reasoning: str) -> list[str]:
-    """The steps of a chain: its numbered lines if it numbers them from 1, else its lines, else its sentences.
-
-    What stands before the first number is a step of its own, unnumbered lines belong to the number before them, and
-    blanks in a step become single ones.
-    """
-    lines = [line for line in reasoning.splitlines() if line.strip()]
-    steps = _numbered_steps(lines)
-    if steps is None:
-        steps = lines if len(lines) > 1 else _SENTENCE.split(reasoning)
-    cleaned = (" ".join(step.split()) for step in steps)
-    return [step for step in cleaned if step]
-
-
-def _numbered_steps(lines: Sequence[str]) -> list[str] | None:
-    """The lines gathered under the numbers 1, 2, ...; None where no line is number 1."""
-    steps: list[list[str]] = [[]]
-    for line in lines:
-        match = _NUMBERED.match(line)
-        if match and int(match[1]) == len(steps):
-            steps.append([line[match.end() :]])
-        else:
-            steps[-1].append(line)
-    if len(steps) == 1:
-        return None
-    return [" ".join(parts) for parts in steps if parts]
 
 
 def _is_unicode(text: str) -> bool:

@@ -7,7 +7,8 @@ by the domain; those that cannot are counted by reason, and the first of each re
 A bank is a folder of shards, one parquet file for some hundred replies, written by rename. The footer of a shard says
 which requests it answers, those that gave no route included, so that routes and the record of what is done cannot come
 apart: killed at any moment, the next call asks for what is missing. Done is what a shard names for the same writer
-(`fingerprint.writer_of`), question and sample.
+(`fingerprint.writer_of`), question and sample. A shard is named after the requests that it answers, so that any number
+of processes may sample into one bank.
 """
 
 import hashlib
@@ -21,8 +22,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from data_prep.distill.ending import LEAST_USABLE, Yield
 from data_prep.filters import EVIDENCE_CHARS, KEPT_EXAMPLES
-from data_prep.outputs import WrittenFile, hash_file, write_parquet
+from data_prep.outputs import WrittenFile, hash_file, hash_text, write_parquet
 from data_prep.routes.bank import Question, open_parquet
 from data_prep.routes.engine import Engine, Reply, Request, Sampling
 from data_prep.routes.reading import read_route
@@ -44,6 +46,7 @@ class SamplePlan:
     seed: int
     sampling: Sampling
     shard_rows: int = 512
+    min_usable: float = LEAST_USABLE
 
 
 @dataclass
@@ -76,21 +79,22 @@ def sample_into(
         on_reply: called after each reply, for progress.
 
     Raises:
-        ValueError: the bank has shards of this writer that were sampled otherwise; or the engine did not answer
-            each request once.
+        ValueError: the bank has shards of this writer that were sampled otherwise; the engine did not answer
+            each request once; or too few of the first replies are routes (what came so far is kept).
     """
-    shards = shards_of(bank, plan.writer)
     sampled = Sampled()
     open_questions: dict[str, _Open] = {}
-    requests = _requests(questions, plan, _done(shards, plan), open_questions, sampled)
+    requests = _requests(questions, plan, done_by(bank, plan), open_questions, sampled)
     first = next(requests, None)
     if first is not None:
-        number = 1 + max((_number_of(shard) for shard in shards), default=-1)
-        writer = _ShardWriter(bank, plan, number, open_questions)
+        writer = _ShardWriter(bank, plan, open_questions)
+        usable = Yield("replies", plan.min_usable)
         for reply in make_engine()(chain([first], requests)):
             sampled.asked += 1
             sampled.tokens += reply.tokens
-            writer.add(reply)
+            if complaint := usable.count(writer.add(reply), reply.text[-EVIDENCE_CHARS:]):
+                writer.flush()
+                raise ValueError(complaint)
             if on_reply:
                 on_reply(reply)
         writer.flush()
@@ -109,7 +113,7 @@ def request_seed(seed: int, uid: str, sample: int) -> int:
 
 def shards_of(bank: Path, writer: str = "*") -> list[Path]:
     """The shards that a writer's samples are in, or everybody's, in order."""
-    return sorted(bank.glob(f"sampled-{writer}-[0-9]*.parquet"))
+    return sorted(bank.glob(f"sampled-{writer}-[0-9a-f]*.parquet"))
 
 
 def read_footer(shard: Path) -> dict[str, Any]:
@@ -132,15 +136,15 @@ class _Open:
     samples: int
 
 
-def _number_of(shard: Path) -> int:
-    return int(shard.stem.rpartition("-")[2])
+def done_by(bank: Path, plan: SamplePlan) -> dict[str, int]:
+    """By uid the samples that the bank has of the plan's writer, as bits of a number.
 
-
-def _done(shards: Iterable[Path], plan: SamplePlan) -> dict[str, int]:
-    """By uid the samples that the bank has, as bits of a number."""
+    Raises:
+        ValueError: they were sampled otherwise.
+    """
     wanted = {"source": plan.source, "seed": plan.seed, **asdict(plan.sampling)}
     done: dict[str, int] = {}
-    for shard in shards:
+    for shard in shards_of(bank, plan.writer):
         footer = read_footer(shard)
         if footer["plan"] != wanted:
             differing = [name for name in wanted if footer["plan"].get(name) != wanted[name]]
@@ -180,15 +184,14 @@ def _requests(
 class _ShardWriter:
     """Turns replies into routes and writes a shard for every `shard_rows` of them."""
 
-    def __init__(self, bank: Path, plan: SamplePlan, number: int, open_questions: dict[str, _Open]) -> None:
+    def __init__(self, bank: Path, plan: SamplePlan, open_questions: dict[str, _Open]) -> None:
         self._bank = bank
         self._plan = plan
-        self._number = number
         self._open = open_questions
-        self._waiting: list[tuple[Reply, Question]] = []
+        self._waiting: list[tuple[Reply, dict[str, Any] | str]] = []
 
-    def add(self, reply: Reply) -> None:
-        """Take a reply.
+    def add(self, reply: Reply) -> str | None:
+        """Take a reply; gives the reason where it is no route.
 
         Raises:
             ValueError: nobody asked for it, or it came before.
@@ -201,9 +204,11 @@ class _ShardWriter:
         entry.samples &= ~(1 << reply.sample)
         if not entry.samples:
             del self._open[reply.uid]
-        self._waiting.append((reply, entry.question))
+        made = _row(reply, entry.question, self._plan)
+        self._waiting.append((reply, made))
         if len(self._waiting) >= self._plan.shard_rows:
             self.flush()
+        return made if isinstance(made, str) else None
 
     def flush(self) -> None:
         """Write what is waiting, if anything is."""
@@ -211,8 +216,7 @@ class _ShardWriter:
             return
         ordered = sorted(self._waiting, key=lambda pair: (pair[0].uid, pair[0].sample))
         rows, replies, rejects = [], [], []
-        for reply, question in ordered:
-            made = _row(reply, question, self._plan)
+        for reply, made in ordered:
             outcome = made if isinstance(made, str) else _KEPT
             replies.append([reply.uid, reply.sample, outcome])
             if isinstance(made, str):
@@ -223,9 +227,9 @@ class _ShardWriter:
         plan = {"source": self._plan.source, "seed": self._plan.seed, **asdict(self._plan.sampling)}
         footer = {"plan": plan, "replies": replies, "rejects": _first_of_each(rejects)}
         schema: pa.Schema = BANK_SCHEMA.with_metadata({FOOTER: json.dumps(footer).encode()})
-        name = f"sampled-{self._plan.writer}-{self._number:05d}.parquet"
+        answered = hash_text(*(f"{reply.uid}/{reply.sample}" for reply, _ in ordered))[:16]
+        name = f"sampled-{self._plan.writer}-{answered}.parquet"
         write_parquet(self._bank / name, rows, schema, config="bank", split="train")
-        self._number += 1
         self._waiting = []
 
 

@@ -176,8 +176,8 @@ def _content(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _candidate(row: Mapping[str, Any]) -> Candidate:
-    uid = f"{row['uid']} with answer {row['answer']}"
-    return Candidate(uid, row["question"], "\n".join(row["steps"]), row["source"])
+    text = "\n".join(row["steps"])
+    return Candidate(row["uid"], row["question"], text, row["source"], answer=row["answer"])
 
 
 def _compose(

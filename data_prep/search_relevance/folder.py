@@ -13,9 +13,9 @@ from data_prep.outputs import (
     Card,
     Provenance,
     WrittenFile,
+    filling,
     finish_folder,
     hash_text,
-    start_folder,
     write_parquet,
 )
 from data_prep.schema import REGIMES, RL_SCHEMA, SFT_SCHEMA
@@ -82,7 +82,7 @@ def write_folder(
         hold_out: combinations of rules (`generator.combination`) that no row has.
 
     Raises:
-        ValueError: a split has fewer different questions than asked for.
+        ValueError: a split has fewer different questions than asked for, or `folder` has a file that is not ours.
     """
     kept: dict[str, int] = {}
     dropped: dict[str, int] = {}
@@ -93,56 +93,56 @@ def write_folder(
         dropped.update({f"{split}: {reason}": count for reason, count in batch.dropped.items()})
         return batch
 
-    start_folder(folder)
-    taken = set(reserved_questions(started(TEST_SPLIT, RESERVED_ROWS)))
-    val = [
-        made(f"val {regime}", sizes.val, rl_rows, "val", routes, regime, options.detail) for regime in REGIMES
-    ]
-    taken |= val[0].questions
-    rows = {"val": [row for batch in val for row in batch.rows]}
-    for split, n, make, args in (
-        ("sft_val", sizes.sft_val, distil, ("sft_val", options)),
-        ("train", sizes.train, rl_rows, ("train", routes, None, options.detail)),
-        ("sft", sizes.sft, distil, ("sft", options)),
-        ("base", sizes.base, base_rows, ("base", options.max_routes)),
-    ):
-        batch = made(split, n, make, *args)
-        taken |= batch.questions
-        rows[split] = batch.rows
-    written = tuple(
-        write_parquet(folder / f"{name}.parquet", rows[name], schema, config=config, split=split)
-        for name, schema, config, split in _FILES
-        if rows[name]
-    )
-    for name, *_ in _FILES:
-        if not rows[name]:
-            (folder / f"{name}.parquet").unlink(missing_ok=True)
-    rules = files("reward_fns.domains.search_relevance").joinpath("rules.yaml").read_text(encoding="utf-8")
-    provenance = Provenance(
-        command="realm prep search-relevance OUT",
-        parameters={
-            "seed": seed,
-            **{f"n_{split}": count for split, count in asdict(sizes).items()},
-            "routes": routes,
-            "brief_share": options.brief_share,
-            "contrast_share": options.contrast_share,
-            "keep_rules": options.keep_rules,
-            "detail": options.detail,
-            **({"hold_out": sorted(hold_out)} if hold_out else {}),
-        },
-        inputs={"rules.yaml": hash_text(rules)},
-        kept=kept,
-        dropped=dropped,
-        files=written,
-        seed=seed,
-        teacher={"kind": "program", "styles": ["brief", "full"], "tokens": 0, "cost": 0},
-        notes=(
-            (
-                f"The {TEST_ROWS} questions of the bundled test set and the {RESERVED_ROWS - TEST_ROWS} that follow "
-                "them in its split are in none of these files."
+    with filling(folder, [f"{name}.parquet" for name, *_ in _FILES]) as new:
+        taken = set(reserved_questions(started(TEST_SPLIT, RESERVED_ROWS)))
+        val = [
+            made(f"val {regime}", sizes.val, rl_rows, "val", routes, regime, options.detail)
+            for regime in REGIMES
+        ]
+        taken |= val[0].questions
+        rows = {"val": [row for batch in val for row in batch.rows]}
+        for split, n, make, args in (
+            ("sft_val", sizes.sft_val, distil, ("sft_val", options)),
+            ("train", sizes.train, rl_rows, ("train", routes, None, options.detail)),
+            ("sft", sizes.sft, distil, ("sft", options)),
+            ("base", sizes.base, base_rows, ("base", options.max_routes)),
+        ):
+            batch = made(split, n, make, *args)
+            taken |= batch.questions
+            rows[split] = batch.rows
+        written = tuple(
+            write_parquet(new / f"{name}.parquet", rows[name], schema, config=config, split=split)
+            for name, schema, config, split in _FILES
+            if rows[name]
+        )
+        rules = (
+            files("reward_fns.domains.search_relevance").joinpath("rules.yaml").read_text(encoding="utf-8")
+        )
+        provenance = Provenance(
+            command="realm prep search-relevance OUT",
+            parameters={
+                "seed": seed,
+                **{f"n_{split}": count for split, count in asdict(sizes).items()},
+                "routes": routes,
+                "brief_share": options.brief_share,
+                "contrast_share": options.contrast_share,
+                "keep_rules": options.keep_rules,
+                "detail": options.detail,
+                **({"hold_out": sorted(hold_out)} if hold_out else {}),
+            },
+            inputs={"rules.yaml": hash_text(rules)},
+            kept=kept,
+            dropped=dropped,
+            files=written,
+            seed=seed,
+            teacher={"kind": "program", "styles": ["brief", "full"], "tokens": 0, "cost": 0},
+            notes=(
+                (
+                    f"The {TEST_ROWS} questions of the bundled test set and the {RESERVED_ROWS - TEST_ROWS} that follow "
+                    "them in its split are in none of these files."
+                ),
             ),
-        ),
-        prompt_version=hash_text(UNGUIDED, render_routes([]), GUIDED)[:16],
-    )
-    finish_folder(folder, CARD, provenance)
+            prompt_version=hash_text(UNGUIDED, render_routes([]), GUIDED)[:16],
+        )
+        finish_folder(new, CARD, provenance)
     return Written(written, kept, dropped)

@@ -4,8 +4,19 @@ Serves design.md, section Domains (`choice`). Its records have the form of ARC's
 so its rows are refused: take `validation`.
 """
 
-from data_prep.sources.arc import make
-from data_prep.sources.base import Source
+from collections.abc import Mapping
+from typing import Any
+
+from data_prep.sources import arc
+from data_prep.sources.base import Item, Ledger, Refused, Source
+
+
+def make(record: Mapping[str, Any], ledger: Ledger) -> Item:
+    """The question with its lettered options."""
+    if not record.get("answerKey"):
+        raise Refused("no `answerKey`: the published test split has no answers, take the split validation")
+    return arc.make(record, ledger)
+
 
 SOURCE = Source(
     name="commonsense-qa",

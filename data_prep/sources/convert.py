@@ -21,21 +21,22 @@ from typing import Any
 
 from data_prep.filters import Filter
 from data_prep.outputs import (
+    REJECTS,
     Card,
     Provenance,
     WrittenFile,
+    filling,
     finish_folder,
     hash_file,
-    start_folder,
     write_parquet,
 )
 from data_prep.schema import RL_SCHEMA
-from data_prep.sources.base import Source
+from data_prep.sources.base import TRAINING_SPLITS, Source
 from data_prep.sources.hub import HUB_ID, find_set, read_set
 from data_prep.sources.passes import Pass, Rejects, rows_of
-from data_prep.sources.reading import SUFFIXES, Record, Unread, find_files, read_file
+from data_prep.sources.reading import SUFFIXES, Record, Unread, find_files, notes_of, read_file
 
-_CARD_SPLITS = {"train": "train", "val": "validation"}
+_VALIDATION = ("val", "valid", "validation", "dev")
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
@@ -67,18 +68,19 @@ class Converted:
 
 @dataclass(frozen=True)
 class Input:
-    """An input that can be read more than once: its records, its hashes by name, and the licence it states itself."""
+    """An input that can be read more than once: its records, its hashes by name, the licence it states itself, notes."""
 
     read: Callable[[], Iterator[Record | Unread]]
     hashes: Mapping[str, str]
     licence: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def open_input(given: str, split: str) -> Input:
     """A local file or folder, else a data set of the Hub.
 
     Raises:
-        ValueError: there is neither; says what to give.
+        ValueError: there is neither, or a table's encoding is not known; says what to do.
     """
     path = Path(given)
     if not path.exists() and HUB_ID.fullmatch(given) and path.suffix not in SUFFIXES:
@@ -89,6 +91,7 @@ def open_input(given: str, split: str) -> Input:
     return Input(
         lambda: chain.from_iterable(read_file(file, name) for file, name in names.items()),
         {name: hash_file(file) for file, name in names.items()},
+        notes=notes_of(files),
     )
 
 
@@ -107,63 +110,89 @@ def convert(
     Args:
         source: what the input holds.
         given: a file, a folder, or a Hub id.
-        folder: where to write; its files of these names are replaced.
+        folder: where to write, with `filling`: an error changes nothing there. A folder that was not there keeps the
+            rejects of an input of which nothing could be used.
         options: split and sampling; the defaults, if not given.
         parameters: further options of the command, for the provenance.
         filters: makes the filters of one pass; what they refuse is counted and kept as a reject.
         on_rows: called with the number of records read since it was called last.
 
     Raises:
-        ValueError: a bad option, no such input, or not one row could be used.
+        ValueError: a bad option, no such input, a table that cannot be trusted, not one row could be used, or a file in
+            `folder` that is not ours.
         OSError: a file cannot be opened or the folder not written.
     """
     options = options or Options()
     split = options.split or source.split
     _check_options(split, options)
     opened = open_input(given, split)
-    start_folder(folder)
-    new_pass = partial(Pass, source, opened.read, split, filters, on_rows)
+    if Path(given).is_dir() and Path(given).resolve() in folder.resolve().parents:
+        raise ValueError(f"{folder} lies in {given}, all of which is read: write to a folder outside it")
+    disputed: set[int] = set()
+    new_pass = partial(Pass, source, opened.read, split, filters, on_rows, disputed=disputed)
+    names = (split, "val") if options.val_share else (split,)
+    inputs = (Path(given),) if Path(given).exists() else ()
+    was_there = folder.exists()
+    with filling(folder, [f"{name}.parquet" for name in names], *inputs) as new:
+        known = -1
+        while len(disputed) > known:  # of a question with different answers the first was let through
+            known = len(disputed)
+            written, current, routes = _write_all(new, new_pass, names, options, source)
+        if len(written) < len(names):
+            if not was_there and (new / REJECTS).exists():
+                (new / REJECTS).rename(folder / REJECTS)
+            reasons = ", ".join(f"{reason} ({count})" for reason, count in current.dropped.items())
+            name = f"{names[len(written)]}.parquet"
+            raise ValueError(f"no row of {given} could be used for {name}: {reasons or 'there is none'}")
+        notes = (*opened.notes, *((current.note,) if current.note else ()))
+        dropped = dict(current.dropped)
+        finish_folder(
+            new,
+            Card(
+                title=f"{source.title}, for ReaLM",
+                summary=source.summary,
+                licence=opened.licence or source.licence,
+                tags=tuple(dict.fromkeys((source.domain, source.name, *source.tags))),
+                warning=source.warning or None,
+            ),
+            Provenance(
+                command=f"realm prep {source.name} {Path(given).name if Path(given).exists() else given} OUT",
+                parameters={"split": split, **_sampling(options), **(parameters or {})},
+                inputs=opened.hashes,
+                kept={
+                    **{f"rows of {file.name}": file.rows for file in written},
+                    **{f"routes, {kind}": count for kind, count in sorted(routes.items())},
+                },
+                dropped=dropped,
+                files=written,
+                seed=options.seed if _sampling(options) else None,
+                notes=notes,
+            ),
+        )
+    return Converted(tuple(written), dropped, notes)
+
+
+def _write_all(
+    folder: Path, new_pass: Callable[..., Pass], names: Sequence[str], options: Options, source: Source
+) -> tuple[list[WrittenFile], Pass, Counter[str]]:
+    """The files, up to the first without a row; the last pass; and the routes by label."""
     sampled = _sampler(new_pass, options)
-
-    def to_val(uid: str) -> bool:
-        return _draw(uid, options.seed, "val") < options.val_share * 2**64
-
     written: list[WrittenFile] = []
     routes: Counter[str] = Counter()
-    outputs: dict[str, Callable[[str], bool]] = {split: lambda uid: sampled(uid) and not to_val(uid)}
-    if options.val_share:
-        outputs["val"] = lambda uid: sampled(uid) and to_val(uid)
-    for name, wanted in outputs.items():
+    for name in names:
+
+        def wanted(uid: str, to_val: bool = name == "val" and options.val_share > 0) -> bool:
+            in_val = _draw(uid, options.seed, "val") < options.val_share * 2**64
+            return sampled(uid) and in_val == to_val
+
         with Rejects(None if written else folder) as rejects:  # each pass refuses the same rows
             current = new_pass(rejects, wanted)
-            written.append(_write(folder / f"{name}.parquet", current, source, name, given))
+            file = _write(folder / f"{name}.parquet", current, source, name)
+        if file is None:
+            break
+        written.append(file)
         routes += current.routes
-    notes = (current.note,) if current.note else ()
-    dropped = dict(current.dropped)
-    finish_folder(
-        folder,
-        Card(
-            title=f"{source.title}, for ReaLM",
-            summary=source.summary,
-            licence=opened.licence or source.licence,
-            tags=tuple(dict.fromkeys((source.domain, source.name, *source.tags))),
-            warning=source.warning or None,
-        ),
-        Provenance(
-            command=f"realm prep {source.name} {Path(given).name if Path(given).exists() else given} OUT",
-            parameters={"split": split, **_sampling(options), **(parameters or {})},
-            inputs=opened.hashes,
-            kept={
-                **{f"rows of {file.name}": file.rows for file in written},
-                **{f"routes, {kind}": count for kind, count in sorted(routes.items())},
-            },
-            dropped=dropped,
-            files=written,
-            seed=options.seed if _sampling(options) else None,
-            notes=notes,
-        ),
-    )
-    return Converted(tuple(written), dropped, notes)
+    return written, current, routes
 
 
 def _check_options(split: str, options: Options) -> None:
@@ -200,12 +229,17 @@ def _sampler(new_pass: Callable[..., Pass], options: Options) -> Callable[[str],
     return lambda uid: _draw(uid, options.seed, "limit") <= last
 
 
-def _write(path: Path, items: Pass, source: Source, split: str, given: str) -> WrittenFile:
+def _write(path: Path, items: Pass, source: Source, split: str) -> WrittenFile | None:
+    """The file of these items; None where there is no item."""
     rows = (row for index, item, _ in items for row in rows_of(item, index, split, source.domain))
     first = next(rows, None)
     if first is None:
-        path.unlink(missing_ok=True)
-        reasons = ", ".join(f"{reason} ({count})" for reason, count in items.dropped.items())
-        raise ValueError(f"no row of {given} could be used for {path.name}: {reasons or 'there is none'}")
-    card_split = _CARD_SPLITS.get(split, "test")
-    return write_parquet(path, chain([first], rows), RL_SCHEMA, config="rl", split=card_split)
+        return None
+    return write_parquet(path, chain([first], rows), RL_SCHEMA, config="rl", split=_card_split(split))
+
+
+def _card_split(split: str) -> str:
+    """The split's name on the card, in the words of the Hub."""
+    if split in TRAINING_SPLITS:
+        return "train"
+    return "validation" if split in _VALIDATION else split

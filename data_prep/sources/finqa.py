@@ -1,23 +1,25 @@
 """FinQA: questions over a page of a financial report. Source: czyssrs/FinQA, MIT licence.
 
 Serves design.md, section Domains (`numeric`). A record has `pre_text`, `table`, `post_text` and `qa` with `question` and
-`exe_ans`, what the annotated program gives. The gold answer is `exe_ans`, not the written `answer`, which is rounded
-unevenly and sometimes empty. The question asks for three digits that count: rounding to three is at most 1/200 off,
-which is the domain's tolerance.
+`exe_ans`, what the annotated program gives; on the Hub (rootsautomation/FinQA) these two stand beside the text, and
+`exe_ans` is a text. The gold answer is `exe_ans`, not the written `answer`, which is rounded unevenly and sometimes
+empty. The question asks for three digits that count: the domain takes what the gold answer rounds to at three or more.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from data_prep.sources.base import Item, Ledger, Refused, Source, text_at
 
+_NUMBER = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:e[+-]?[0-9]{1,2})?")
 ASK = "Answer with a number of at least three digits that count, or with yes or no."
 
 
 def make(record: Mapping[str, Any], ledger: Ledger) -> Item:
     """Text, table and question, with the program's result."""
-    qa = record.get("qa")
+    qa = record.get("qa") or record
     if not isinstance(qa, Mapping):
         raise Refused("no object under `qa`")
     parts = [
@@ -41,13 +43,13 @@ def _table(value: object) -> str:
 
 
 def _gold(value: object) -> str:
-    if isinstance(value, str) and value.strip().lower() in ("yes", "no"):
-        return value.strip().lower()
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        number = Decimal(repr(value))
-        if number.is_finite():
-            return format(number.to_integral_value() if number == number.to_integral_value() else number, "f")
-    raise Refused(f"`qa.exe_ans` is neither a number nor yes or no; got {value!r}")
+    text = "" if isinstance(value, bool) else str(value).strip().lower()
+    if text in ("yes", "no"):
+        return text
+    if _NUMBER.fullmatch(text):
+        number = Decimal(text)
+        return format(number.to_integral_value() if number == number.to_integral_value() else number, "f")
+    raise Refused(f"`exe_ans` is neither a number nor yes or no; got {value!r}")
 
 
 SOURCE = Source(
@@ -60,7 +62,7 @@ SOURCE = Source(
     domain="numeric",
     licence="mit",
     example="dataset/train.json",
-    hub="",
+    hub="rootsautomation/FinQA",
     make=make,
     tags=("finance",),
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from data_prep.sources.reading import Record
+from data_prep.sources.reading import Record, plain
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(?::[\w.-]+)?")
 _SPLITS = {"val": "validation"}
@@ -66,7 +66,7 @@ def read_set(found: HubSet, split: str) -> Iterator[Record]:
             revision=found.revision,
         )
         for row, value in enumerate(rows, start=1):
-            yield Record(found.id, row, value)
+            yield Record(found.id, row, plain(value))
     except (OSError, ValueError, httpx.HTTPError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{found.id}, split {split}: cannot be read from the Hub ({reason})") from error

@@ -56,7 +56,7 @@ def labelled_options(value: object) -> list[tuple[str, str]]:
     if isinstance(value, Mapping) and {"label", "text"} <= value.keys():
         pairs: list[Any] = list(zip(value["label"], value["text"], strict=False))
     elif isinstance(value, Mapping):
-        pairs = [(key, text) for key, text in value.items() if text is not None]
+        pairs = sorted((key, text) for key, text in value.items() if text is not None)
     elif isinstance(value, Sequence) and all(isinstance(one, Mapping) for one in value):
         pairs = [(one.get("label", one.get("key")), one.get("text", one.get("value"))) for one in value]
     else:

@@ -58,6 +58,8 @@ class Pass:
         on_rows: called with the number of records read since it was called last.
         rejects: where refused rows go.
         wanted: whether the question with this uid is asked for; the others are left out without being counted.
+        disputed: questions with different answers, all of which are refused; a pass adds those that it finds, of which it
+            has let the first one through.
         dropped: rows and routes refused, by reason.
         routes: routes of the items yielded, by label.
     """
@@ -69,6 +71,7 @@ class Pass:
     on_rows: Callable[[int], object]
     rejects: Rejects
     wanted: Callable[[str], bool]
+    disputed: set[int] = field(default_factory=set)
     dropped: Counter[str] = field(default_factory=Counter)
     routes: Counter[str] = field(default_factory=Counter)
     note: str = ""
@@ -81,7 +84,7 @@ class Pass:
             self._refuse(place, f"route: {reason}", text)
 
         ledger = Ledger(domains.get(self.source.domain), self.split, refuse_route)
-        prover = _Prover(self.source, ledger, self.filters())
+        prover = _Prover(self.source, ledger, self.filters(), self.disputed, self.split in TRAINING_SPLITS)
         index = -1
         for index, record in enumerate(self.read()):
             if index % TELL_EVERY == TELL_EVERY - 1:
@@ -124,8 +127,16 @@ class _Filtered(ValueError):
 class _Prover:
     """Tells whether an item is new, is read by its domain, and passes the filters."""
 
-    def __init__(self, source: Source, ledger: Ledger, filters: Sequence[Filter]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        ledger: Ledger,
+        filters: Sequence[Filter],
+        disputed: set[int],
+        each_once: bool,
+    ) -> None:
         self._source, self._ledger, self._filters = source, ledger, filters
+        self._disputed, self._each_once = disputed, each_once
         self._answer_of: dict[int, int] = {}
 
     def prove(self, item: Item) -> str:
@@ -136,13 +147,18 @@ class _Prover:
         """
         row = next(rows_of(item, 0, TRAINING_SPLITS[0], self._source.domain))
         uid: str = row["extra_info"]["uid"]
-        question, answer = int(content_uid(item.question, ""), 16), int(uid, 16)
-        known = self._answer_of.get(question)
-        if known is not None:
-            raise ValueError("question repeated" + ("" if known == answer else " with another answer"))
         problems = self._ledger.domain.check_row(row)
         if problems:
             raise ValueError(problems[0])
+        read = self._ledger.domain.extract(item.gold) or item.gold
+        question, answer = (int(content_uid(item.question, text), 16) for text in ("", read))
+        known = self._answer_of.get(question)
+        if known not in (None, answer):
+            self._disputed.add(question)
+        if question in self._disputed:
+            raise ValueError("question repeated with another answer")
+        if known is not None and self._each_once:
+            raise ValueError("question repeated")
         for one in self._filters:
             refusal = one.refuse(Candidate(uid, item.question, item.question, self._source.name))
             if refusal is not None:

@@ -1,13 +1,19 @@
 """Reading local inputs record by record: JSONL, JSON, CSV, TSV, parquet, or a folder of these.
 
-Serves design.md, section Data. Memory does not grow with the number of records, except for a JSON file that is one
-object. What cannot be read is an `Unread` with its row and reason, never an exception that loses the rest.
+Memory does not grow with the number of records, except for a JSON file that is one object. A record that cannot be
+read is an `Unread` with its row and reason. A file of which no record can be trusted, such as a table with two columns
+of one name, is a ValueError.
+
+Values are as the file has them, with two exceptions at the top level of a record: a number that is none (NaN, infinite),
+which is how missing values are written, is None; text stored as bytes is text.
 """
 
-import csv
+import codecs
 import json
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +21,10 @@ from typing import Any
 import pyarrow as pa
 
 from data_prep.on_disk import stream_parquet
+from data_prep.sources.delimited import Cells, read_delimited
+from data_prep.sources.encoding import find_encoding
 
+TABLES = (".csv", ".tsv")
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 CHUNK_CHARS = 1 << 20
 MAX_RECORD_CHARS = 1 << 26
@@ -52,14 +61,21 @@ def find_files(path: Path) -> list[Path]:
     known = ", ".join(SUFFIXES)
     if path.is_dir():
         files = sorted(
-            file for file in path.rglob("*") if file.suffix in SUFFIXES and not file.name.startswith(".")
+            file
+            for file in path.rglob("*")
+            if file.suffix.lower() in SUFFIXES
+            and not any(part.startswith(".") for part in file.relative_to(path).parts)
         )
         if not files:
             raise ValueError(f"the folder {path} holds no file that ends in {known}")
         return files
     if not path.is_file():
         raise ValueError(f"{path} does not exist; give a file, a folder, or a Hub id such as owner/name")
-    if path.suffix not in SUFFIXES:
+    if path.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".ods"):
+        raise ValueError(
+            f"{path} is a spreadsheet: save the sheet with the data as CSV (in Excel: `CSV UTF-8`)"
+        )
+    if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{path}: cannot tell its format; expected a name that ends in {known}")
     return [path]
 
@@ -72,16 +88,68 @@ def read_file(path: Path, name: str) -> Iterator[Record | Unread]:
         name: what to call it in records.
 
     Raises:
+        ValueError: the file as a whole cannot be trusted; says why, in which line, and what to do.
         OSError: the file cannot be opened.
     """
-    if path.suffix == ".parquet":
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
         yield from _parquet(path, name)
-    elif path.suffix in (".csv", ".tsv"):
+    elif suffix in TABLES:
         yield from _csv(path, name)
-    elif path.suffix == ".json" and not _is_lines(path):
+    elif _is_wide(path):
+        raise ValueError(f"{name} is UTF-16 or UTF-32, JSON is UTF-8: save it as UTF-8")
+    elif suffix == ".json" and not _is_lines(path):
         yield from _json(path, name)
     else:
         yield from _lines(path, name)
+
+
+def notes_of(files: Iterable[Path]) -> tuple[str, ...]:
+    """What to tell the user of how files are read: an encoding that had to be found.
+
+    Raises:
+        ValueError: as `read_file`.
+    """
+    found = (find_encoding(file).note for file in files if file.suffix.lower() in TABLES)
+    return tuple(note for note in found if note)
+
+
+def plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with missing numbers as None, and text stored as bytes as text where it is UTF-8."""
+    return {key: _plain(one) for key, one in value.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value
+    return value
+
+
+class _Doubled(dict[str, Any]):
+    """An object in which a key stands twice: whichever value is taken, the other is lost."""
+
+    key: str
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    key = next((value.key for value in made.values() if isinstance(value, _Doubled)), None)
+    if len(made) < len(pairs):
+        key = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+    if key is None:
+        return made
+    doubled = _Doubled(made)
+    doubled.key = key
+    return doubled
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_object, parse_constant=lambda name: None)
+"""Knows no NaN and no Infinity, as JSON does not: they are None."""
 
 
 def _lines(path: Path, name: str) -> Iterator[Record | Unread]:
@@ -91,7 +159,7 @@ def _lines(path: Path, name: str) -> Iterator[Record | Unread]:
             if not text:
                 continue
             try:
-                yield _record(name, row, json.loads(raw.decode("utf-8-sig")), text)
+                yield _record(name, row, _JSON.decode(raw.decode("utf-8-sig").strip()), text)
             except UnicodeDecodeError:
                 yield Unread(name, row, "not UTF-8", text)
             except (json.JSONDecodeError, RecursionError):
@@ -99,9 +167,18 @@ def _lines(path: Path, name: str) -> Iterator[Record | Unread]:
 
 
 def _record(name: str, row: int, value: Any, text: str) -> Record | Unread:
+    if isinstance(value, _Doubled):
+        return Unread(name, row, f"the key {value.key} stands twice", text)
     if isinstance(value, dict):
-        return Record(name, row, value)
+        return Record(name, row, plain(value))
     return Unread(name, row, "not a JSON object", text)
+
+
+def _is_wide(path: Path) -> bool:
+    """Whether a JSON file is UTF-16 or UTF-32: its first character is a mark or stands beside a NUL."""
+    with path.open("rb") as file:
+        head = file.read(2)
+    return head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in head
 
 
 def _is_lines(path: Path) -> bool:
@@ -125,7 +202,7 @@ def _json(path: Path, name: str) -> Iterator[Record | Unread]:
         yield Unread(name, 0, "not UTF-8", "")
         return
     try:
-        value = json.loads(text)
+        value = _JSON.decode(text)
     except (json.JSONDecodeError, RecursionError):
         yield Unread(name, 0, "not JSON", text[:200])
         return
@@ -137,7 +214,6 @@ def _json(path: Path, name: str) -> Iterator[Record | Unread]:
 
 def _array(file: Any, buffer: str, name: str) -> Iterator[Record | Unread]:
     """The members of a JSON array, decoded one at a time from a buffer."""
-    decoder = json.JSONDecoder()
     row, place = 1, 0
     while True:
         blank = _BLANK.match(buffer, place)
@@ -145,7 +221,7 @@ def _array(file: Any, buffer: str, name: str) -> Iterator[Record | Unread]:
         if buffer[place : place + 1] == "]":
             return
         try:
-            value, end = decoder.raw_decode(buffer, place)
+            value, end = _JSON.raw_decode(buffer, place)
         except (json.JSONDecodeError, RecursionError):
             more = file.read(CHUNK_CHARS) if len(buffer) - place < MAX_RECORD_CHARS else ""
             if not more:
@@ -162,40 +238,24 @@ def _array(file: Any, buffer: str, name: str) -> Iterator[Record | Unread]:
 
 
 def _csv(path: Path, name: str) -> Iterator[Record | Unread]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        header = file.readline()
-        file.seek(0)
-        delimiter = max("\t" if path.suffix == ".tsv" else ",", ";", "\t", key=header.count)
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        columns: list[str] = []
-        row = 0
-        while True:
-            row += 1
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield Unread(name, row, f"not CSV: {error}", "")
-                continue
-            text = delimiter.join(cells)
-            if _NOT_UTF8.search(text):
-                yield Unread(name, row, "not UTF-8", text.encode("utf-8", "replace").decode())
-            elif not columns:
-                columns = [cell.strip() for cell in cells]
-            elif len(cells) > len(columns):
-                yield Unread(name, row, "more cells than the header has columns", text)
-            elif text.strip():
-                yield Record(name, row, dict(zip(columns, cells, strict=False)))
+    for made in read_delimited(path, name):
+        if isinstance(made, Cells):
+            yield Record(name, made.row, made.value)
+        else:
+            yield Unread(name, made.row, made.reason, made.text)
 
 
 def _parquet(path: Path, name: str) -> Iterator[Record | Unread]:
     row = 0
     try:
-        for batch in stream_parquet(path).iter_batches(batch_size=BATCH_ROWS):
+        file = stream_parquet(path)
+        twice = [column for column, count in Counter(file.schema_arrow.names).items() if count > 1]
+        if twice:
+            raise ValueError(f"{name} has {', '.join(twice)} more than once among its columns: rename them")
+        for batch in file.iter_batches(batch_size=BATCH_ROWS):
             for value in batch.to_pylist():
                 row += 1
-                yield Record(name, row, value)
+                yield Record(name, row, plain(value))
     except (pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
         yield Unread(name, row + 1 if row else 0, "cannot be read as parquet from here on", reason)

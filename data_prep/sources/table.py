@@ -13,6 +13,8 @@ from data_prep.sources.base import Item, Ledger, Refused, Source, is_unicode
 from reward_fns.routes import Route, route_from_mapping
 
 ROLES = ("question", "gold", "routes")
+MISSING = frozenset(["nan", "NaN", "<NA>", "NaT"])
+"""How pandas and numpy write that there is no value. No answer and no label is read from them."""
 
 
 def read_map(text: str, roles: Sequence[str] = ROLES) -> dict[str, tuple[str, ...]]:
@@ -37,12 +39,15 @@ def join_columns(record: Mapping[str, Any], columns: Sequence[str]) -> str:
     """The text of one column, or `column: text` lines of several, blank ones left out.
 
     Raises:
-        Refused: a column is missing (the message lists those there are), or there is no text.
+        Refused: a column is missing (the message lists those there are), holds bytes, or there is no text.
     """
     missing = [name for name in columns if name not in record]
     if missing:
         raise Refused(f"no column {', '.join(missing)}; the columns are {', '.join(map(str, record))}")
-    texts = {name: _text(record[name]) for name in columns}
+    binary = [name for name in columns if isinstance(record[name], bytes)]
+    if binary:
+        raise Refused(f"no text in {', '.join(binary)}: it holds bytes, not text")
+    texts = {name: text_of(record[name]) for name in columns}
     filled = {name: text for name, text in texts.items() if text}
     if not filled or not all(map(is_unicode, filled.values())):
         raise Refused(f"no text in {', '.join(columns)}")
@@ -103,7 +108,7 @@ def _route(value: Any, gold: str, ledger: Ledger) -> Route:
         raise Refused(f"no object; got {type(value).__name__}")
     published, steps = value.get("label"), value.get("steps")
     if isinstance(steps, str):
-        steps = [line.strip() for line in steps.splitlines() if line.strip()]
+        steps = [line.strip() for line in steps.split("\n") if line.strip()]
     read = route_from_mapping({**value, "steps": steps, "label": False})
     if not read.steps:
         raise Refused("no steps")
@@ -118,5 +123,7 @@ def _route(value: Any, gold: str, ledger: Ledger) -> Route:
     )
 
 
-def _text(value: Any) -> str:
-    return "" if value is None or isinstance(value, dict | list) else str(value).strip()
+def text_of(value: Any) -> str:
+    """A cell as text; blank for what is missing, also as pandas writes it, and for lists, objects and bytes."""
+    text = "" if value is None or isinstance(value, dict | list | bytes) else str(value).strip()
+    return "" if text in MISSING else text

@@ -7,15 +7,16 @@ labels and what it left out is printed, and each choice has an option.
 import keyword
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from data_prep.sources.reading import Record, find_files, read_file
-from data_prep.start.columns import find_columns
-from data_prep.start.folder import Plan, placing, write_all
+from data_prep.outputs import check_apart
+from data_prep.sources.reading import Record, find_files, notes_of, read_file
+from data_prep.start.columns import Columns, find_columns
+from data_prep.start.folder import PROMPT_TOKENS, SFT_TOKENS, Plan, placing, tokens_of, write_all
 from data_prep.start.labels import DROP, MAJORITY, Conflict, Labels, read_labels
 from data_prep.start.rules import read_rules, unmentioned
 from data_prep.start.splits import SPLITS, Split, split_examples
@@ -62,18 +63,27 @@ def start(
     try:
         if labels.is_dir():
             raise ValueError(f"{labels} is a folder; give one file, so that row numbers tell where a row is")
-        records = [record for file in find_files(labels) for record in read_file(file, file.name)]
+        domain = _domain_name(name or labels.stem)
+        folder = out or Path(domain)
+        check_apart(folder, labels, rules)
+        files = find_files(labels)
+        notes = notes_of(files)
+        records = [record for file in files for record in read_file(file, file.name)]
         values = [record.value for record in records if isinstance(record, Record)]
         if not values:
             raise ValueError(f"{labels} holds no row that can be read")
+        for note in notes:
+            typer.echo(f"encoding   {note}")
         used = find_columns(values, columns)
         typer.echo(f"columns    {used.describe(list(dict.fromkeys(key for row in values for key in row)))}")
+        for line in _report_telling(used):
+            typer.echo(line)
         if conflicts not in (DROP, MAJORITY):
             raise ValueError(f"--conflicts is {DROP} or {MAJORITY}; got {conflicts!r}")
         book = read_rules(rules)
         found = read_labels(records, used, _merges(merge or ()), conflicts)
-        split = split_examples(found.examples, seed, test_share, val_share)
-        domain = _domain_name(name or labels.stem)
+        split = split_examples(found.examples, seed, test_share, val_share, used.joined)
+        asked = ask or f"Which label fits: {_listed(found.names)}?"
         parameters: dict[str, Any] = {
             "map": columns,
             "merge": " ".join(merge or ()) or None,
@@ -87,17 +97,16 @@ def start(
             rules_path=rules,
             labels=found,
             split=split,
-            ask=ask or f"Which label fits: {_listed(found.names)}?",
+            ask=asked,
             parameters={key: value for key, value in parameters.items() if value is not None},
             seed=seed,
         )
-        folder = out or Path(domain)
         with placing(folder, force) as new:
             write_all(new, plan)
     except (ValueError, OSError) as error:
         typer.echo(f"realm start: {error}", err=True)
         raise typer.Exit(1) from error
-    for line in report(len(records), found, split, book):
+    for line in (*report(len(records), found, split, book), *_report_lengths(found, asked)):
         typer.echo(line)
     typer.echo(f"wrote      {folder}; its README.md has the commands to come, in order")
     typer.echo(
@@ -150,16 +159,48 @@ def _report_conflicts(conflicts: Sequence[Conflict]) -> Iterator[str]:
         yield f"           and {len(conflicts) - CONFLICTS_SHOWN} more"
 
 
+def _report_telling(used: Columns) -> Iterator[str]:
+    """The columns that may tell the answer."""
+    for name, why in used.telling.items():
+        if name in used.inputs:
+            yield f"           {name}: {why}  <- it is in the question; --map input=... leaves it out"
+        else:
+            yield f"           {name} left out: {why}; --map input=... takes it in"
+
+
 def _report_leakage(split: Split) -> Iterator[str]:
+    if split.joined:
+        yield f"near       {split.joined} texts are nearly the same as another; those that are stand in one split"
     if split.leaks:
         many = 5 * len(split.leaks) > sum(map(len, split.examples.values()))
         note = "  <- many: --map group=none or time=none keeps them" if many else ""
         yield f"leakage    {len(split.leaks)} earlier rows left out: their group is in the test split{note}"
-    near = ", ".join(f"{n} of {len(split.examples[side])} {side} rows" for side, n in split.near.items() if n)
+    near = _of_sides(split.near, split, "texts")
     if near:
-        yield f"leakage    {near} are a training row but for numbers and punctuation  <- scores will flatter"
-    if not split.leaks and not near:
-        yield "leakage    none: no group and no text stands in two splits"
+        yield f"leakage    {near} have a near duplicate in train  <- scores will flatter"
+    for column, counts in split.shared.items():
+        of_sides = _of_sides(counts, split, "rows")
+        yield f"leakage    {of_sides} have their {column} in common with train  <- --map group={column} keeps them apart"
+    if not split.leaks and not near and not split.shared:
+        yield "leakage    none: no group, no text and no near duplicate of one stands in two splits"
+
+
+def _of_sides(counts: Mapping[str, int], split: Split, what: str) -> str:
+    return ", ".join(f"{n} of {len(split.examples[side])} {side} {what}" for side, n in counts.items() if n)
+
+
+def _report_lengths(found: Labels, asked: str) -> Iterator[str]:
+    """Which questions are too long for the recipes; nothing where none is."""
+    sizes = [tokens_of(f"{example.text}\n\n{asked}") for example in found.examples]
+    for budget, where, option in (
+        (PROMPT_TOKENS, "recipes/rl.yaml", "data.max_prompt_length"),
+        (SFT_TOKENS, "recipes/sft.yaml, with the answer", "data.max_length"),
+    ):
+        if long := sum(size > budget for size in sizes):
+            yield (
+                f"length     {long} of {len(sizes)} texts are longer than about {budget:,} tokens ({where})  "
+                f"<- shorten or cut them up, or raise {option}"
+            )
 
 
 def _merges(given: Sequence[str]) -> dict[str, str]:

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,10 +26,13 @@ from data_prep.outputs import (
     WrittenFile,
     finish_folder,
     hash_file,
+    hidden_folder,
+    remove_leftovers,
     start_folder,
     write_parquet,
     write_rejects,
 )
+from data_prep.part_files import LOCK
 from data_prep.schema import RL_SCHEMA, rl_row
 from data_prep.start.labels import Conflict, Example, Labels
 from data_prep.start.splits import Split
@@ -38,6 +40,9 @@ from reward_fns.domains import Domain
 
 LINE_CHARS = 88
 MAX_BATCH = 32
+PROMPT_TOKENS, SFT_TOKENS = 3072, 4096
+"""Of a question in RL, and of question and answer in SFT, in the recipes that are written."""
+BYTES_A_TOKEN = 4
 
 
 @dataclass(frozen=True)
@@ -76,16 +81,14 @@ def placing(folder: Path, force: bool) -> Iterator[Path]:
             f"{folder} is there already; give another --out, or --force, which moves it to {_free(folder).name} first"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
-    try:
+    remove_leftovers(folder.parent)
+    with hidden_folder(folder.parent, folder.name) as new:
         yield new
         new.chmod(0o755)
+        (new / LOCK).unlink()
         if folder.exists():
             os.rename(folder, _free(folder))
         os.rename(new, folder)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
 
 
 def _free(folder: Path) -> Path:
@@ -93,6 +96,11 @@ def _free(folder: Path) -> Path:
     while (place := folder.with_name(f"{folder.name}.{number}")).exists():
         number += 1
     return place
+
+
+def tokens_of(text: str) -> int:
+    """About how many tokens a text has, without a tokenizer."""
+    return len(text.encode()) // BYTES_A_TOKEN
 
 
 def write_all(folder: Path, plan: Plan) -> tuple[WrittenFile, ...]:
@@ -112,6 +120,8 @@ def write_all(folder: Path, plan: Plan) -> tuple[WrittenFile, ...]:
         "synonyms": json.dumps(plan.labels.synonyms, ensure_ascii=False),
         "batch": str(_batch(sizes["train"])),
         "rows": str(sizes["train"]),
+        "prompt_tokens": str(PROMPT_TOKENS),
+        "sft_tokens": str(SFT_TOKENS),
         "labels_file": plan.labels_path.name,
         "rules_file": plan.rules_path.name,
         "rows_text": ", ".join(f"{count} {side} rows" for side, count in sizes.items()),

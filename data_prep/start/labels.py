@@ -1,20 +1,21 @@
 """Labelled examples out of a file: one spelling a label, conflicts and repeats found, each with its row number.
 
-Serves design.md, section Domains.
+A spelling counts as the label that it differs from in case, quotes, Markdown and blanks only.
 """
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Any
 
 from data_prep.sources.base import is_unicode
 from data_prep.sources.reading import Record, Unread
-from data_prep.sources.table import join_columns
+from data_prep.sources.table import join_columns, text_of
 from data_prep.start.columns import Columns
+from reward_fns.characters import PUNCTUATION
 
 MAX_LABELS = 50
 ALIKE = 0.85
@@ -25,13 +26,17 @@ _JOINT = re.compile(r"(?<=\w)[-_](?=\w)|\s+")
 
 @dataclass(frozen=True)
 class Example:
-    """One label: its row in the file, the input's text, the label, and group and time where there are columns."""
+    """One label: its row in the file, the input's text, the label, and group and time where there are columns.
+
+    `alike` are column and value of further things that it belongs to.
+    """
 
     row: int
     text: str
     label: str
     group: str | None = None
     time: datetime | None = None
+    alike: tuple[tuple[str, str], ...] = ()
 
     @property
     def key(self) -> str:
@@ -77,7 +82,8 @@ class Labels:
 
 def spelling(text: str) -> str:
     """What spellings of one label share: case, quotes, Markdown, final stops, and `-`, `_` or blanks within."""
-    return " ".join(_JOINT.sub(" ", text.strip(_AROUND).casefold()).split())
+    plain = text.translate(PUNCTUATION).strip(_AROUND).casefold()
+    return " ".join(_JOINT.sub(" ", plain).split())
 
 
 def read_labels(
@@ -115,16 +121,21 @@ def read_labels(
 
 
 def _example(record: Record, columns: Columns) -> Example:
-    value = record.value.get(columns.label)
-    label = "" if value is None else str(value).strip()
+    label = text_of(record.value.get(columns.label))
     if not spelling(label) or "\n" in label or not is_unicode(label):
         raise ValueError("no label")
     text = join_columns(record.value, columns.inputs)
-    group = record.value.get(columns.group) if columns.group else None
+    if columns.main and not text_of(record.value.get(columns.main)):
+        raise ValueError(f"no text in {columns.main}")
+    group = _key(record.value.get(columns.group)) if columns.group else ""
     time = _time(record.value.get(columns.time), columns.time) if columns.time else None
-    return Example(
-        record.row, text, label, None if group in (None, "") else str(group).strip().casefold(), time
-    )
+    alike = tuple((name, key) for name in columns.alike if (key := _key(record.value.get(name))))
+    return Example(record.row, text, label, group or None, time, alike)
+
+
+def _key(value: Any) -> str:
+    """What two cells share that name the same thing."""
+    return " ".join(text_of(value).casefold().split())
 
 
 def _time(value: Any, column: str) -> datetime:
@@ -133,7 +144,9 @@ def _time(value: Any, column: str) -> datetime:
             value = value.isoformat()
         read = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
     except ValueError as error:
-        raise ValueError(f"no time under {column}: write it as 2025-12-31 or 2025-12-31 13:05") from error
+        raise ValueError(
+            f"no time under {column}: write it as 2025-12-31 or 2025-12-31 13:05, or leave the column out (--map time=none)"
+        ) from error
     return read.astimezone(UTC).replace(tzinfo=None) if read.tzinfo else read
 
 
@@ -165,7 +178,7 @@ def _one_spelling(examples: list[Example], labels: Labels, merged: Mapping[str, 
         others = tuple(sorted(set(found) - {canonical[key]}))
         if others and key not in into:
             labels.spellings[canonical[key]] = others
-    return [Example(e.row, e.text, canonical[spelling(e.label)], e.group, e.time) for e in examples]
+    return [replace(example, label=canonical[spelling(example.label)]) for example in examples]
 
 
 def _settle(examples: Sequence[Example], labels: Labels, conflicts: str) -> None:

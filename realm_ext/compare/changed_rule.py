@@ -27,7 +27,7 @@ def compare_changed_rules(runs: Sequence[Run], options: Options, found: Comparis
     """
     whole: list[Difference] = []
     parts: list[Difference] = []
-    for shown, hidden in couples(runs, found.notes):
+    for shown, hidden in couples([run for run in runs if found.counts[run.name] == 1], found.notes):
         name = shown.name if shown is hidden else f"{shown.name} + {hidden.name}"
         of_all, of_edits = _compare(name, shown.tasks[SHOWN], hidden.tasks[HIDDEN], options, found)
         whole += of_all
@@ -112,19 +112,21 @@ def _compare(
             f"{what}: versions {shown.version} and {hidden.version}; evaluate both with one version"
         )
         return [], []
-    note_settings(shown, hidden, what, found)
-    names = f"{name}{_SHOWN}", f"{name}{_HIDDEN}"
+    note_settings([shown], [hidden], what, found)
     chosen = found.main[SHOWN][1] if SHOWN in found.main else "none"
+    template = blank(SHOWN, chosen, f"{name}{_SHOWN}", f"{name}{_HIDDEN}")
     rows = shown.samples.get(chosen, {}), hidden.samples.get(chosen, {})
     if not rows[0] or not rows[1]:
         keys = [(metric, chosen) for metric in METRICS]
         held = [key for key in keys if key in shown.metrics and key in hidden.metrics]
-        return [unpaired(shown, hidden, *names, key) for key in held], []
-    pair = shared_samples(*rows, what, options, found)
+        figures = [([shown.metrics[key]], [hidden.metrics[key]]) for key in held]
+        return [
+            unpaired(key, both, template, shown.higher) for key, both in zip(held, figures, strict=True)
+        ], []
+    pair = shared_samples(([rows[0]], [rows[1]]), what, options, found)
     if pair is None:
         return [], []
-    every = list(zip(*pair, strict=True))
-    template = blank(SHOWN, chosen, *names)
+    every = list(zip(pair[0][0], pair[1][0], strict=True))
     whole: list[Difference] = []
     for metric in METRICS:
         whole += _difference(every, metric, template, shown.higher, options)
@@ -149,7 +151,7 @@ def _difference(
     ]
     if not counted:
         return []
-    pair = [x for x, _ in counted], [y for _, y in counted]
+    pair = [[x for x, _ in counted]], [[y for _, y in counted]]
     return paired(pair, [(metric, template.filter)], template, higher, options)
 
 

@@ -26,7 +26,7 @@ from realm_ext.compare.tables import (
     markdown,
     sentences,
 )
-from realm_ext.report.stats import ROUNDS
+from realm_ext.results.statistics import ROUNDS
 from realm_ext.stages import write_json
 
 GAP = 2  # columns that the terminal table puts between two of its own
@@ -38,7 +38,8 @@ def compare(
         list[str],
         typer.Argument(
             help="Folders that lm_eval wrote with --output_path and --log_samples, parents of several, or NAME=FOLDER; "
-            "the first is what the others are compared with.",
+            "the first is what the others are compared with. FOLDER,FOLDER,... or one NAME given several times: training "
+            "runs (seeds) of one arm.",
         ),
     ],
     metric: Annotated[
@@ -60,7 +61,8 @@ def compare(
 ) -> None:
     """Compare lm-eval results question by question, and say which differences are more than noise.
 
-    Exit code 1 when runs that were given cannot be compared. Example: realm compare sft=eval/sft rl=eval/rl --plots figures
+    Exit code 1 when runs that were given cannot be compared. Examples: realm compare sft=eval/sft rl=eval/rl --plots figures;
+    three seeds an arm: realm compare sft=s1/eval/sft,s2/eval/sft,s3/eval/sft rl=s1/eval/rl,s2/eval/rl,s3/eval/rl
     """
     options = Options(tuple(metric or ()), all_pairs, allow_partial, rounds, seed)
     try:
@@ -142,6 +144,7 @@ def as_json(found: Comparison, baselines: Baselines, options: Options) -> dict[s
     return {
         "options": asdict(options),
         "runs": list(found.runs),
+        "training_runs": dict(found.counts),
         "tasks": {
             task: {
                 "version": version,

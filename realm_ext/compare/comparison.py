@@ -5,19 +5,24 @@ Serves `realm compare`; `analysis` fills it, `tables` and `plots` show it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from realm_ext.compare.differences import Difference, Key, Options
+from realm_ext.compare.differences import Difference, Key, Options, Pair
 from realm_ext.compare.parts import Change, Part
 from realm_ext.compare.reading import Sample, TaskResult
-from realm_ext.report.stats import Z95, Interval, normal_interval
+from realm_ext.results.statistics import Interval
 
 PRIMARY = ("acc", "mean@k", "exact_match")
 GUIDED = "_guided"
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
 class Score:
-    """A metric of one run, as lm-eval reports it, with its errors; `n` are documents."""
+    """A metric of one arm, as lm-eval reports it, with its errors; `n` are documents.
+
+    `value` is the mean over the arm's training runs, `by_run` the value of each.
+    """
 
     run: str
     task: str
@@ -27,13 +32,16 @@ class Score:
     stderr: float | None
     interval: Interval | None
     n: int | None
+    by_run: tuple[float, ...] = ()
 
 
 @dataclass
 class Comparison:
-    """All that was found, in the order of tasks and runs.
+    """All that was found, in the order of tasks and arms.
 
     Attributes:
+        runs: the names of the arms, and of the training runs that were given alone.
+        counts: training runs of each.
         changed_rules: changed-rule tasks, rules shown minus rules hidden: over all edits, then edit by edit.
         main: the metric by which a task is broken down.
         versions: of each task; several, joined, where the runs disagree.
@@ -44,6 +52,7 @@ class Comparison:
     """
 
     runs: tuple[str, ...]
+    counts: Mapping[str, int] = field(default_factory=dict)
     scores: list[Score] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     gaps: list[Difference] = field(default_factory=list)
@@ -69,19 +78,36 @@ def pairs_of(names: Sequence[str], every: bool) -> list[tuple[str, str]]:
     ]
 
 
-def note_settings(after: TaskResult, before: TaskResult, what: str, found: Comparison) -> None:
+def pair_runs(after: Sequence[_Item], before: Sequence[_Item]) -> tuple[list[_Item], list[_Item]] | None:
+    """As many training runs on both sides, in the order given: one is set against each of several; else None."""
+    n = max(len(after), len(before))
+    if min(len(after), len(before)) not in (1, n):
+        return None
+    return [*after] * (n // len(after)), [*before] * (n // len(before))
+
+
+def note_settings(
+    after: Sequence[TaskResult], before: Sequence[TaskResult], what: str, found: Comparison
+) -> None:
     """A note for each setting of the evaluation that is not alike."""
-    for name, value in after.settings.items():
-        if value != before.settings.get(name):
-            found.notes.append(f"{what}: {name} differ, {value} and {before.settings.get(name)}")
+    for x, y in zip(after, before, strict=True):
+        for name, value in x.settings.items():
+            note = f"{what}: {name} differ, {value} and {y.settings.get(name)}"
+            if value != y.settings.get(name) and note not in found.notes:
+                found.notes.append(note)
 
 
 def shared_samples(
-    after: Mapping[str, Sample], before: Mapping[str, Sample], what: str, options: Options, found: Comparison
-) -> tuple[list[Sample], list[Sample]] | None:
-    """The samples of the documents in both, in one order; None, and a refusal, where the sets may not be compared."""
-    keys = [key for key in after if key in before]
-    only = len(after) - len(keys), len(before) - len(keys)
+    sides: Sequence[Sequence[Mapping[str, Sample]]], what: str, options: Options, found: Comparison
+) -> Pair | None:
+    """The samples of the documents that all runs have, in one order; None, and a refusal, where sets may not be compared.
+
+    Args:
+        sides: of after and of before: by run, then by document.
+    """
+    after, before = sides
+    keys = [key for key in after[0] if all(key in rows for rows in (*after, *before))]
+    only = [len(set().union(*side)) - len(keys) for side in sides]
     if any(only) and not (options.allow_partial and keys):
         cure = "--allow-partial compares those in both" if keys else "there is nothing to compare"
         refusal = (
@@ -95,11 +121,4 @@ def shared_samples(
         note = f"{what}: compared on the {len(keys)} documents in both, {sum(only)} left out"
         if note not in found.notes:
             found.notes.append(note)
-    return [after[key] for key in keys], [before[key] for key in keys]
-
-
-def interval_from(value: float, stderr: float) -> Interval:
-    """95% interval of a metric whose samples are not there, from its standard error."""
-    if 0.0 <= value <= 1.0 and stderr <= 0.5:
-        return normal_interval(value, stderr)
-    return Interval(value - Z95 * stderr, value + Z95 * stderr)
+    return [[rows[key] for key in keys] for rows in after], [[rows[key] for key in keys] for rows in before]

@@ -3,13 +3,13 @@
 Serves design.md, section Domains (rules and labels), and `realm compare`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from realm_ext.compare.differences import Difference, Key, Options, adjust, paired
-from realm_ext.compare.measures import build_measure
+from realm_ext.compare.differences import Difference, Key, Options, Pair, adjust, paired
 from realm_ext.compare.reading import Sample, TaskResult
-from realm_ext.report.stats import Interval, wilson_interval
+from realm_ext.results.measures import build_measure
+from realm_ext.results.statistics import Interval, estimate
 
 KINDS = ("rule", "label")
 MOST_CLASSES = 30
@@ -18,7 +18,10 @@ MOST_CHANGES = 10
 
 @dataclass(frozen=True)
 class Part:
-    """The main metric of one run over the documents of one rule or label; no interval where it is not 0 or 1."""
+    """The main metric of one arm over the documents of one rule or label.
+
+    No interval for one training run where the metric is not 0 or 1.
+    """
 
     task: str
     run: str
@@ -41,34 +44,43 @@ class Change:
     scores: tuple[float, float]
 
 
-def parts_of(run: str, result: TaskResult, main: Key) -> list[Part]:
-    """The main metric by rule and by label."""
-    rows = list(result.samples.get(main[1], {}).values())
+def parts_of(name: str, held: Sequence[TaskResult], main: Key) -> list[Part]:
+    """The main metric by rule and by label; nothing where the training runs answered different documents."""
+    runs = [result.samples.get(main[1], {}) for result in held]
+    if any(run.keys() != runs[0].keys() for run in runs):
+        return []
+    rows = list(runs[0].values())
     parts = []
     for kind in KINDS:
-        for name, members in group_by(rows, kind).items():
-            measure = build_measure([rows[i].scores.get(main[0]) for i in members])
+        for part, members in group_by(rows, kind).items():
+            documents = [list(runs[0])[i] for i in members]
+            measure = build_measure(
+                *([run[document].scores.get(main[0]) for document in documents] for run in runs)
+            )
             if measure is not None:
-                value = measure.value()
-                interval = wilson_interval(value, len(members)) if measure.is_binary else None
-                parts.append(Part(result.task, run, kind, name, len(members), value, interval))
+                known = measure.is_binary or len(runs) > 1
+                made = estimate(measure) if known else None
+                value = made.value if made else measure.value()
+                interval = made.interval if made else None
+                parts.append(Part(held[0].task, name, kind, part, len(members), value, interval))
     return parts
 
 
 def differences_of_parts(
-    pair: tuple[Sequence[Sample], Sequence[Sample]],
+    pair: Pair,
     main: Key,
     template: Difference,
-    result: TaskResult,
+    higher: Mapping[str, bool | None],
     options: Options,
 ) -> list[Difference]:
     """The main metric's differences by rule and by label, p adjusted among the parts of one kind."""
     found: list[Difference] = []
     for kind in KINDS:
         made: list[Difference] = []
-        for name, members in group_by(pair[0], kind).items():
-            part = [pair[0][i] for i in members], [pair[1][i] for i in members]
-            made += paired(part, [main], replace(template, part=f"{kind} {name}"), result.higher, options)
+        for name, members in group_by(pair[0][0], kind).items():
+            after, before = ([[run[i] for i in members] for run in side] for side in pair)
+            named = replace(template, part=f"{kind} {name}")
+            made += paired((after, before), [main], named, higher, options)
         found += adjust(made)
     return found
 
@@ -90,11 +102,11 @@ def group_by(samples: Sequence[Sample], kind: str) -> dict[str, list[int]]:
 
 
 def changes_of(
-    pair: tuple[Sequence[Sample], Sequence[Sample]], metric: str, template: Difference
+    after_rows: Sequence[Sample], before_rows: Sequence[Sample], metric: str, template: Difference
 ) -> list[Change]:
     """The ten documents whose score changed most; where all change alike, losses and gains take turns."""
     sides: dict[bool, list[Change]] = {False: [], True: []}
-    for x, y in zip(*pair, strict=True):
+    for x, y in zip(after_rows, before_rows, strict=True):
         after, before = x.scores.get(metric), y.scores.get(metric)
         if (
             isinstance(after, bool | int | float)

@@ -10,8 +10,8 @@ from matplotlib.ticker import PercentFormatter
 
 from realm_ext.compare.changed_rule import by_checkpoint, title_of_edit
 from realm_ext.compare.comparison import Comparison
-from realm_ext.compare.differences import Difference, name_of
-from realm_ext.compare.tables import Baselines, is_share, names_of_rules
+from realm_ext.compare.differences import Difference, is_share, name_of
+from realm_ext.compare.tables import Baselines, names_of_rules
 from realm_ext.report.plots import DPI
 from realm_ext.report.style import LIGHT, Theme, new_figure
 
@@ -74,7 +74,8 @@ def plot_scores(found: Comparison, baselines: Baselines, theme: Theme) -> Figure
                 va="center",
                 bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 0.5},
             )
-        axes.set_yticks(range(len(scores)), [score.run for score in scores])
+        several = {name: f" ({n} runs)" if n > 1 else "" for name, n in found.counts.items()}
+        axes.set_yticks(range(len(scores)), [f"{score.run}{several[score.run]}" for score in scores])
         axes.set(ylim=(len(scores) - 0.4, -1.2), title=f"{task}: {name_of(found.main[task])}")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.margins(x=0.08)

@@ -9,13 +9,15 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from realm_ext.report.json_values import clean, finite, load_json, mapping
 from realm_ext.report.reading import checkpoint_order
+from reward_fns.mrpv import best_guess_rate
 from reward_fns.response import parse_response
+from reward_fns.routes import Route, routes_from
 
 HEAD_CHARS = 160
 LABEL_CHARS = 40
@@ -60,6 +62,8 @@ class TaskResult:
         settings: what else a comparison needs to be alike, as texts.
         samples: by filter, then by document; empty without a samples file.
         data_source: of the documents, where they have one.
+        first_error_guess: what `first_error_acc` would be for the best constant guess by number of steps, from the routes
+            of the documents; None where they have none.
     """
 
     task: str
@@ -71,6 +75,7 @@ class TaskResult:
     settings: Mapping[str, str]
     samples: Mapping[str, Mapping[str, Sample]]
     data_source: str
+    first_error_guess: float | None = None
 
 
 @dataclass(frozen=True)
@@ -105,26 +110,60 @@ class Found:
 def read_runs(given: Sequence[str]) -> Found:
     """Read what `realm compare` was given: folders of one model, parents of several, or NAME=PATH.
 
+    Several training runs of one arm are `PATH,PATH,...` or NAME=PATH,PATH,..., or the same NAME given again; they come
+    out as runs of one name, in the order given.
+
     Raises:
         FileNotFoundError: a path is not there, or holds no results of lm-eval.
-        ValueError: NAME=PATH with several models in PATH, or two runs of one name.
+        ValueError: a path of an arm holds several models or was given twice, or two arms have one name.
     """
     found = Found()
+    is_named: dict[str, list[bool]] = {}  # one entry an argument
+    read: set[tuple[str, Path]] = set()
     for text in given:
-        name, equals, rest = ("", "", text) if Path(text).exists() else text.partition("=")
-        path = Path(rest if equals else text)
-        folders = _result_files(path)
-        if equals and len(folders) > 1:
-            inside = ", ".join(sorted(str(folder.relative_to(path)) for folder in folders))
+        name, paths = _name_and_paths(text)
+        runs: list[tuple[str, list[Path]]] = []
+        for path in paths:
+            folders = _result_files(path)
+            if (name or len(paths) > 1) and len(folders) > 1:
+                inside = ", ".join(sorted(str(folder.relative_to(path)) for folder in folders))
+                raise ValueError(
+                    f"{path} holds the results of {len(folders)} models ({inside}); give NAME=PATH for one, "
+                    "NAME=PATH,PATH for training runs of one arm"
+                )
+            runs += _names_of(path, folders).items()
+        joined = "+".join(dict.fromkeys(label for label, _ in runs)) if len(paths) > 1 else ""
+        for arm in dict.fromkeys(name or joined or label for label, _ in runs):
+            is_named.setdefault(arm, []).append(bool(name))
+        for label, files in runs:
+            newest = name or joined or label, files[-1].resolve()
+            if newest in read:
+                raise ValueError(f"{newest[0]}: {newest[1].parent} was given twice; it is one training run")
+            read.add(newest)
+            found.runs.append(_read_run(newest[0], files, found.notes))
+    for name, named in is_named.items():
+        if len(named) > 1 and not all(named):
             raise ValueError(
-                f"{path} holds the results of {len(folders)} models ({inside}); give NAME=PATH for one"
+                f"{len(named)} runs are named {name!r}; give each a name: NAME=PATH "
+                "(the same name for training runs of one arm)"
             )
-        for label, files in _names_of(path, folders).items():
-            found.runs.append(_read_run(name or label, files, found.notes))
-    for name, count in Counter(run.name for run in found.runs).items():
-        if count > 1:
-            raise ValueError(f"{count} runs are named {name!r}; give each a name: NAME=PATH")
     return found
+
+
+def _name_and_paths(text: str) -> tuple[str, list[Path]]:
+    """The name ("" for none) and the folders of one argument; a path that is there may hold any character.
+
+    Raises:
+        ValueError: it names no path.
+    """
+    if Path(text).exists():
+        return "", [Path(text)]
+    before, equals, after = text.partition("=")
+    name, rest = (before, after) if equals else ("", text)
+    parts = [rest] if Path(rest).exists() else rest.split(",")
+    if not all(parts):
+        raise ValueError(f"{text!r} names no folder, or an empty one; give PATH, NAME=PATH or NAME=PATH,PATH")
+    return name, [Path(part) for part in parts]
 
 
 def _result_files(path: Path) -> dict[Path, list[Path]]:
@@ -223,7 +262,7 @@ def _read_task(name: str, task: str, content: Mapping[str, Any], file: Path, not
     counts = mapping(mapping(content.get("n-samples")).get(task))
     n, original = finite(counts.get("effective")), finite(counts.get("original"))
     samples_file = file.with_name(f"samples_{task}_{_date_of(file)}.jsonl")
-    samples, data_source = _read_samples(samples_file, f"{name}/{samples_file.name}", notes)
+    samples, data_source, routes = _read_samples(samples_file, f"{name}/{samples_file.name}", notes)
     config = mapping(mapping(content.get("configs")).get(task))
     higher = mapping(mapping(content.get("higher_is_better")).get(task))
     return TaskResult(
@@ -241,15 +280,19 @@ def _read_task(name: str, task: str, content: Mapping[str, Any], file: Path, not
         },
         samples=samples,
         data_source=data_source,
+        first_error_guess=best_guess_rate(routes),
     )
 
 
-def _read_samples(path: Path, where: str, notes: list[str]) -> tuple[dict[str, dict[str, Sample]], str]:
-    """Samples by filter and document, and the documents' data source."""
+def _read_samples(
+    path: Path, where: str, notes: list[str]
+) -> tuple[dict[str, dict[str, Sample]], str, list[Route]]:
+    """Samples by filter and document, the documents' data source, and their routes."""
     if not path.is_file():
         notes.append(f"{where} is missing: no paired comparison (give lm_eval --log_samples)")
-        return {}, ""
+        return {}, "", []
     samples: dict[str, dict[str, Sample]] = {}
+    routes: list[Route] = []
     torn, data_source = 0, ""
     with path.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
@@ -259,7 +302,10 @@ def _read_samples(path: Path, where: str, notes: list[str]) -> tuple[dict[str, d
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 torn += bool(line.strip())
                 continue
-            data_source = data_source or str(mapping(logged.get("doc")).get("data_source", ""))
+            doc = mapping(logged.get("doc"))
+            data_source = data_source or str(doc.get("data_source", ""))
+            if "first_error_acc" in sample.scores:
+                routes += _routes_of(doc)
             rows = samples.setdefault(chosen, {})
             number = 1
             while key in rows:  # the same document stands more than once in the set
@@ -268,7 +314,15 @@ def _read_samples(path: Path, where: str, notes: list[str]) -> tuple[dict[str, d
             rows[key] = sample
     if torn:
         notes.append(f"{where}: {torn} lines are torn or no samples of lm-eval, left out")
-    return samples, data_source
+    return samples, data_source, routes
+
+
+def _routes_of(doc: Mapping[str, Any]) -> tuple[Route, ...]:
+    """The routes of a document without their text; none where it has no readable ones."""
+    try:
+        return tuple(replace(r, steps=("",) * len(r.steps)) for r in routes_from(doc.get("routes")))
+    except ValueError:
+        return ()
 
 
 def _sample_of(logged: Mapping[str, Any]) -> tuple[str, str, Sample]:

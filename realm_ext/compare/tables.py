@@ -8,18 +8,19 @@ from dataclasses import dataclass
 
 from realm_ext.compare.changed_rule import METRICS, SHOWN, by_checkpoint, reading_of, title_of_edit
 from realm_ext.compare.comparison import Comparison, Score
-from realm_ext.compare.differences import Difference, name_of
+from realm_ext.compare.differences import Difference, is_share, name_of
 from realm_ext.compare.parts import KINDS
-from realm_ext.report.stats import Interval
-from realm_ext.report.summary import p_text
+from realm_ext.results.statistics import Interval, p_text
 from reward_fns.domains import domain_of
 
 METHOD = (
-    "Intervals are 95%: Wilson's score interval for a share of 0s and 1s, else the percentile bootstrap over documents; "
-    "without samples, from lm-eval's standard error. Differences are paired, document by document. p is "
-    "McNemar's exact test where a metric is 0 or 1, else a paired swap test, adjusted by Holm's procedure for all "
-    "differences of the same metric, groups by themselves. A difference is more than noise when its interval is clear of 0 and p is below "
-    "0.05."
+    "Intervals are 95%. With one training run of an arm they cover the documents alone, not what another run would give: "
+    "Wilson's score interval for a share of 0s and 1s, else the percentile bootstrap over documents; without samples, from "
+    "lm-eval's standard error. p is then McNemar's exact test where a metric is 0 or 1, else a paired swap test. With "
+    "several training runs, interval and p are Student's t over the runs, crossed with the documents. Differences are "
+    "paired, document by document, and run by run in the order given. p is adjusted by Holm's procedure for all differences "
+    "of the same metric; groups by themselves, and so are arms of one run and of several. A difference is more than noise "
+    "when its interval is clear of 0 and p is below 0.05."
 )
 Baselines = Mapping[str, Mapping[str, float]]
 """For each task, the accuracy of each baseline."""
@@ -60,15 +61,16 @@ def sentences(found: Comparison) -> list[str]:
     """The outcome in words: a sentence for each difference and gap, a few for each checkpoint whose rules changed."""
     lines = []
     for d in found.differences:
-        test = "" if d.test != "unpaired" else " (unpaired: samples are missing)"
+        test = "" if d.n is not None else " (unpaired: samples are missing)"
         lines.append(
             f"{d.task}, {name_of((d.metric, d.filter))}: {d.after} against {d.before} "
-            f"{difference_text(d)}, {d.reading}{test}."
+            f"{difference_text(d)}, {d.reading}{test}. {_sentence(runs_text(found, (d.after, d.before)))}"
         )
     for d in found.gaps:
         reading = gap_reading(d)
+        arm = d.after.removesuffix(", guided")
         lines.append(
-            f"{d.task}: routes in the prompt bring {d.after.removesuffix(', guided')} {difference_text(d)}, {reading}."
+            f"{d.task}: routes in the prompt bring {arm} {difference_text(d)}, {reading}. {_sentence(runs_text(found, [arm]))}"
         )
     return lines + _changed_rule_sentences(found)
 
@@ -78,6 +80,21 @@ def gap_reading(gap: Difference) -> str:
     if gap.within_noise:
         return "within noise"
     return "routes help" if gap.reading in ("better", "higher") else "routes hurt"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def runs_text(found: Comparison, arms: Sequence[str]) -> str:
+    """How many training runs stand behind the figures of these arms."""
+    counts = {arm: found.counts[arm] for arm in dict.fromkeys(arms)}
+    each = " each" if len(counts) > 1 else ""
+    if set(counts.values()) == {1}:
+        return f"one training run{each}"
+    if len(set(counts.values())) == 1:
+        return f"{next(iter(counts.values()))} training runs{each}"
+    return "training runs: " + ", ".join(f"{arm} {'one' if n == 1 else n}" for arm, n in counts.items())
 
 
 # ------------------------------ tables ------------------------------
@@ -102,7 +119,7 @@ def _score_table(found: Comparison, task: str, baselines: Mapping[str, float]) -
         if task in found.groups
         else f"version {found.versions[task]}"
     )
-    return TextTable(f"{task}, {kind}{n}", ("Metric", *names), tuple(rows))
+    return TextTable(f"{task}, {kind}{n}, {runs_text(found, names)}", ("Metric", *names), tuple(rows))
 
 
 def _score_text(score: Score | None) -> str:
@@ -116,41 +133,55 @@ def _score_text(score: Score | None) -> str:
 
 
 def _difference_table(found: Comparison, task: str) -> TextTable:
+    chosen = [d for d in found.differences if d.task == task]
+    several = any(len(d.by_run) > 1 for d in chosen)
     rows = [
         Row(
             (
                 name_of((d.metric, d.filter)),
                 f"{d.after} - {d.before}",
                 *_numbers(d),
+                *((_by_run_text(d),) if several else ()),
                 "-" if d.gained is None else f"{d.gained}/{d.lost}",
-                p_text(d.adjusted),
+                p_text(d.adjusted, d.is_bound),
                 d.reading,
             )
         )
-        for d in found.differences
-        if d.task == task
+        for d in chosen
     ]
-    columns = ("Metric", "Difference", "Points", "95% interval", "Up/down", "p", "Reading")
-    return TextTable(f"{task}: paired differences", columns, tuple(rows), words=2)
+    by_run = ("By run",) if several else ()
+    columns = ("Metric", "Difference", "Points", "95% interval", *by_run, "Up/down", "p", "Reading")
+    arms = [arm for d in chosen for arm in (d.before, d.after)]
+    title = f"{task}: paired differences, {runs_text(found, arms)}" if chosen else ""
+    return TextTable(title, columns, tuple(rows), words=2)
+
+
+def _by_run_text(d: Difference) -> str:
+    """The difference of each pair of runs, where there are several."""
+    if len(d.by_run) == 1:
+        return "one training run"
+    scale, digits = _scale(max(d.values, key=abs), None)
+    return " ".join(f"{scale * value:+.{digits}f}" for value in d.by_run)
 
 
 def _gap_table(found: Comparison, task: str) -> TextTable:
+    chosen = [(d.after.removesuffix(", guided"), d) for d in found.gaps if d.task == task]
     rows = [
         Row(
             (
-                d.after.removesuffix(", guided"),
+                arm,
                 f"{100 * d.values[1]:.1f}",
                 f"{100 * d.values[0]:.1f}",
                 *_numbers(d),
-                p_text(d.adjusted),
+                p_text(d.adjusted, d.is_bound),
                 gap_reading(d),
             )
         )
-        for d in found.gaps
-        if d.task == task
+        for arm, d in chosen
     ]
     columns = ("Run", "Unguided", "Guided", "Gap", "95% interval", "p", "Reading")
-    return TextTable(f"{task}: autonomy gap, guided minus unguided", columns, tuple(rows))
+    runs = runs_text(found, [arm for arm, _ in chosen]) if chosen else ""
+    return TextTable(f"{task}: autonomy gap, guided minus unguided, {runs}", columns, tuple(rows))
 
 
 def _part_table(found: Comparison, task: str, kind: str) -> TextTable:
@@ -182,7 +213,8 @@ def _part_table(found: Comparison, task: str, kind: str) -> TextTable:
     columns = (kind.capitalize(), "n", *runs, *(f"{after} - {before}" for after, before in pairs))
     star = "; * more than noise" if pairs else ""
     metric = name_of(found.main[task]) if task in found.main else ""
-    return TextTable(f"{task}: {metric} by {kind}, %{star}", columns, tuple(rows))
+    behind = f", {runs_text(found, runs)}" if runs else ""
+    return TextTable(f"{task}: {metric} by {kind}, %{behind}{star}", columns, tuple(rows))
 
 
 def _changed_rule_tables(found: Comparison) -> list[TextTable]:
@@ -201,7 +233,7 @@ def _changed_rule_tables(found: Comparison) -> list[TextTable]:
                 difference + ("" if d.within_noise else " *"),
             )
             rows.append(Row(cells))
-        title = f"{SHOWN}: {name}, rules shown minus hidden, %; * more than noise"
+        title = f"{SHOWN}: {name}, rules shown minus hidden, %, one training run; * more than noise"
         tables.append(TextTable(title, columns, tuple(rows), words=2))
     return tables
 
@@ -272,11 +304,6 @@ def names_of_rules(data_source: str) -> dict[str, str]:
 
 
 # ------------------------------ numbers as text ------------------------------
-
-
-def is_share(value: float, spread: float | None) -> bool:
-    """Whether a metric reads as a share, shown in percent: within -1 to 1, and its error too."""
-    return abs(value) <= 1.0 and (spread is None or spread <= 1.0)
 
 
 def _scale(value: float, spread: float | None) -> tuple[int, int]:

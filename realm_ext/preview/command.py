@@ -93,11 +93,7 @@ def look_at(name: str, overrides: Sequence[str], questions: int, title: str) -> 
     problem = model_problem(config.actor_rollout_ref.model.path)
     if problem:
         raise ValueError(f"{problem} (prompts are measured with its tokenizer)")
-    try:
-        tokens = PromptTokens(config)
-    except (OSError, ValueError) as error:
-        path = config.actor_rollout_ref.model.path
-        raise ValueError(f"the tokenizer of {path} cannot be loaded: {str(error).splitlines()[0]}") from error
+    tokens = PromptTokens(config)
     return Variant(
         title,
         config,

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
+from realm_ext.exposure import REGIMES
 from realm_ext.paths import Folder, find_folder
-from realm_ext.preflight_data import check_info, schema_fault, train_paths
+from realm_ext.preflight_columns import schema_fault
+from realm_ext.preflight_data import train_paths
 from reward_fns.routes import Route, routes_from
 
 
@@ -101,7 +103,12 @@ def _opened(path: str, prompt_key: str) -> pq.ParquetFile:
 
 def _question(record: Mapping[str, Any], prompt_key: str, where: str) -> Question:
     info = record["extra_info"]
-    check_info(info, where)
+    if not info.get("uid"):
+        raise ValueError(f"{where}: extra_info.uid must be a text, got {info.get('uid')!r}")
+    if info.get("regime") not in (None, *REGIMES):
+        raise ValueError(
+            f"{where}: extra_info.regime must be {', '.join(REGIMES)} or null, got {info['regime']!r}"
+        )
     return Question(
         uid=info["uid"],
         messages=record[prompt_key],

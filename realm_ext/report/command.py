@@ -14,10 +14,12 @@ from realm_ext.report.plots import PLOTS, render
 from realm_ext.report.reading import Run, read_run
 from realm_ext.report.style import DARK, LIGHT
 from realm_ext.report.summary import (
+    ONE_RUN,
     Summary,
+    TextTable,
     duration,
+    gains_table,
     interval_of,
-    p_text,
     percent,
     percent_interval,
     points,
@@ -76,21 +78,26 @@ def print_summary(run: Run, summary: Summary, console: Console) -> None:
         console.print(_comparison_table(summary))
     if run.stages:
         console.print(_stage_table(run))
-    if run.traces:
-        for title, words, numbers, rows in trace_tables(run.traces):
-            table = _table(title, *words)
-            for column in numbers:
-                table.add_column(column, justify="right")
-            for row in rows:
-                _add_row(table, *row)
-            console.print(table)
+    gains = [gains_table(summary.gains)] if summary.gains else []
+    for text in (*gains, *(trace_tables(run.traces) if run.traces else ())):
+        console.print(_text_table(text))
     console.print(Text(summary.headline, style="bold"))
     for note in summary.notes:
         console.print(Text(f"- {note}", style="dim"))
 
 
+def _text_table(text: TextTable) -> Table:
+    title, words, numbers, rows = text
+    table = _table(title, *words)
+    for column in numbers:
+        table.add_column(column, justify="right")
+    for row in rows:
+        _add_row(table, *row)
+    return table
+
+
 def _accuracy_table(run: Run, task: str) -> Table:
-    table = _table(f"Accuracy, {task}", "Checkpoint", "Regime")
+    table = _table(f"Accuracy, {task}, {ONE_RUN}", "Checkpoint", "Regime")
     for column in ("Accuracy", "95% interval", "Questions"):
         table.add_column(column, justify="right")
     for e in run.evaluations:
@@ -102,7 +109,7 @@ def _accuracy_table(run: Run, task: str) -> Table:
 
 
 def _comparison_table(summary: Summary) -> Table:
-    table = _table("Paired differences, points", "Difference", "Regime")
+    table = _table(f"Paired differences, points, {ONE_RUN}", "Difference", "Regime")
     for column in ("Points", "95% interval", "Up/down", "p"):
         table.add_column(column, justify="right")
     table.add_column("Reading")
@@ -113,10 +120,10 @@ def _comparison_table(summary: Summary) -> Table:
             table,
             f"{name}, {c.task}" if several else name,
             c.regime,
-            points(c.paired.difference),
-            points_interval(c.paired.interval),
-            f"{c.paired.gained}/{c.paired.lost}",
-            p_text(c.paired.p_value),
+            points(c.found.value),
+            points_interval(c.found.interval),
+            f"{c.gained}/{c.lost}",
+            c.p_shown,
             c.reading,
         )
     return table

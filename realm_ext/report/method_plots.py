@@ -6,6 +6,7 @@ Metrics are those of `realm_ext.rollout_metrics`, `realm_ext.carry_over` and `re
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -16,13 +17,14 @@ from realm_ext.report.reading import Run
 from realm_ext.report.scalars import Series
 from realm_ext.report.style import Theme, new_figure
 
+LEAST_POINTS = 4
 LEVEL = "realm/adaptive/level/"
 RIGHT_ROUTES, WRONG_ROUTES = 2, 7  # of Theme.phases
 QUARTERS = (7, 3, 4, 2)  # of Theme.phases, hardest first
 
 
 def plot_verdicts(run: Run, theme: Theme) -> Figure | None:
-    """The share of right and of wrong routes judged right; informedness and missing verdicts below."""
+    """The share of right and of wrong routes judged right; informedness, missing verdicts and first errors below."""
     log = run.rl
     judged: list[Line] = [
         ("right routes", log.get("realm/verdicts/right_judged_right"), theme.phases[RIGHT_ROUTES], "-"),
@@ -31,6 +33,8 @@ def plot_verdicts(run: Run, theme: Theme) -> Figure | None:
     below: list[Line] = [
         ("informedness", informedness(log), theme.ink, "-"),
         ("no verdict", log.get("realm/verdicts/missing"), theme.quiet, "--"),
+        ("first error", log.get("realm/first_error_acc"), theme.guided, "-"),
+        ("guess of it", log.get("realm/first_error_guess"), theme.guided, ":"),
     ]
     panels = [
         (lines, name, ratio)
@@ -59,9 +63,12 @@ def plot_verdicts(run: Run, theme: Theme) -> Figure | None:
 
 
 def plot_carry_over(run: Run, theme: Theme) -> Figure | None:
-    """Log-probability of guided successes under the unguided prompt, and of how many responses it is the mean."""
+    """Log-probability of guided successes under the unguided prompt, and of how many responses it is the mean.
+
+    None for fewer than `LEAST_POINTS` points: two do not make a trend.
+    """
     log_prob = run.rl.get("realm/carry_over/log_prob")
-    if log_prob is None:
+    if log_prob is None or len(log_prob.steps) < LEAST_POINTS:
         return None
     counted = run.rl.get("realm/carry_over/rollouts")
     ratios = [2.4, 1] if counted else [1]
@@ -103,7 +110,8 @@ def plot_levels(run: Run, theme: Theme) -> Figure | None:
     if visited:
         axes = panels[len(domains)]
         axes.set(ylim=(0, max(visited.values) * 1.08 + 1), ylabel="questions")
-        axes.plot(visited.steps, visited.values, "-", color=theme.ink, linewidth=2.0)
+        for part in visited.segments():
+            axes.plot(part.steps, part.values, "-", color=theme.ink, linewidth=2.0)
         axes.set_title("Visited so far")
     for axes in panels[count:]:
         axes.set_visible(False)
@@ -119,12 +127,9 @@ def informedness(log: Mapping[str, Series]) -> Series | None:
     if right is None or wrong is None:
         return None
     falsely = dict(zip(wrong.steps, wrong.values, strict=True))
-    points = [
-        (step, hits - falsely[step])
-        for step, hits in zip(right.steps, right.values, strict=True)
-        if step in falsely
-    ]
-    return Series(tuple(step for step, _ in points), tuple(value for _, value in points)) if points else None
+    both = right.pick([i for i, step in enumerate(right.steps) if step in falsely])
+    values = (hits - falsely[step] for step, hits in zip(both.steps, both.values, strict=True))
+    return replace(both, values=tuple(values)) if both.steps else None
 
 
 def levels_by_domain(log: Mapping[str, Series]) -> dict[str, dict[int, Series]]:

@@ -14,10 +14,12 @@ from realm_ext.report.plots import Plot
 from realm_ext.report.reading import Run
 from realm_ext.report.summary import (
     METHOD,
+    ONE_RUN,
     Summary,
+    TextTable,
     duration,
+    gains_table,
     interval_of,
-    p_text,
     percent,
     percent_interval,
     points,
@@ -42,10 +44,11 @@ class Picture:
 def build_page(run: Run, summary: Summary, pictures: Sequence[Picture]) -> str:
     """The whole page."""
     sections = [
-        _section("Accuracy by checkpoint", _accuracy_tables(run)) if run.evaluations else "",
-        _section("Paired differences", _comparison_table(summary)) if summary.comparisons else "",
+        _section(f"Accuracy by checkpoint, {ONE_RUN}", _accuracy_tables(run)) if run.evaluations else "",
+        _section(f"Paired differences, {ONE_RUN}", _comparison_table(summary)) if summary.comparisons else "",
+        _section("Stages of training", _text_tables([gains_table(summary.gains)])) if summary.gains else "",
         *(_figure(picture) for picture in pictures),
-        _section("Route traces", _trace_tables(run)) if run.traces else "",
+        _section("Route traces", _text_tables(trace_tables(run.traces))) if run.traces else "",
         _section("Stages", _stage_table(run)) if run.stages else "",
         _section("Missing or left out", _list(summary.notes)) if summary.notes else "",
     ]
@@ -80,11 +83,11 @@ def _comparison_table(summary: Summary) -> str:
             f"{title_of(c.after)} minus {title_of(c.before)}",
             c.regime,
             c.reading,
-            points(c.paired.difference),
-            points_interval(c.paired.interval),
-            f"{c.paired.gained} / {c.paired.lost}",
-            str(c.paired.n),
-            p_text(c.paired.p_value),
+            points(c.found.value),
+            points_interval(c.found.interval),
+            f"{c.gained} / {c.lost}",
+            str(c.n),
+            c.p_shown,
         )
         for c in summary.comparisons
     ]
@@ -107,8 +110,7 @@ def _stage_table(run: Run) -> str:
     return _table(("Stage", "Status", "Detail"), ("Time",), [*rows, ("All stages", "", "", duration(total))])
 
 
-def _trace_tables(run: Run) -> str:
-    tables = trace_tables(run.traces) if run.traces else []
+def _text_tables(tables: Iterable[TextTable]) -> str:
     return "".join(
         f'<p class="quiet">{escape(title)}</p>' + _table(words, numbers, rows)
         for title, words, numbers, rows in tables

@@ -6,7 +6,7 @@ regime). Guided and unguided keep their colours everywhere; the plain GRPO run i
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib
@@ -16,17 +16,18 @@ from matplotlib.ticker import PercentFormatter
 from realm_ext.report.curves import draw_and_label, mark_autonomy, mark_rounds, step_axis
 from realm_ext.report.method_plots import plot_carry_over, plot_levels, plot_verdicts
 from realm_ext.report.reading import REGIMES, Run
+from realm_ext.report.rounds import FEW
 from realm_ext.report.scalars import Series
 from realm_ext.report.style import SMOOTHING, EndLabel, Theme, label_ends, new_figure
-from realm_ext.report.summary import interval_of, percent, tasks_of, title_of
+from realm_ext.report.summary import interval_of, percent, tasks_of, title_of, validation_series
 from realm_ext.report.time_plots import plot_stages, plot_step_time
 
 DPI = 160
 COMPONENTS = {
     "score": "Score, all components weighted",
     "outcome": "Outcome: the answer is right",
-    "verdict": "Verdict: 0 is guessing, 1 perfect",
-    "decisive": "Decisive: 0 is guessing, 1 perfect",
+    "verdict": "Verdict: guessing 0, perfect 1",
+    "decisive": "Decisive: guessing 0, perfect 1",
     "format": "Format: the grammar held",
     "consistent": "Consistent with the verdicts",
 }
@@ -61,7 +62,8 @@ def plot_exposure(run: Run, theme: Theme) -> Figure | None:
     labels = []
     for name, text, color, style in upper:
         series = run.rl[name]
-        axes.plot(series.steps, series.values, style, color=color, linewidth=2.0)
+        for part in series.segments():
+            axes.plot(part.steps, part.values, style, color=color, linewidth=2.0)
         labels.append(EndLabel(series.steps[-1], series.values[-1], text, color))
     axes.set(ylim=(-0.03, 1.05), ylabel="share")
     mark_rounds(axes, run, theme)
@@ -69,7 +71,8 @@ def plot_exposure(run: Run, theme: Theme) -> Figure | None:
     label_ends(axes, labels)
     if shown:
         lower = grid[1][0]
-        lower.plot(shown.steps, shown.values, "-", color=theme.guided, linewidth=2.0, drawstyle="steps-mid")
+        for part in shown.segments():
+            lower.plot(part.steps, part.values, color=theme.guided, linewidth=2.0, drawstyle="steps-mid")
         lower.set(ylim=(-0.15, max(shown.values) * 1.1 + 0.3), ylabel="routes")
         label_ends(lower, [EndLabel(shown.steps[-1], shown.values[-1], "routes shown", theme.guided)])
     step_axis(grid[-1][0])
@@ -125,9 +128,10 @@ def plot_validation(run: Run, theme: Theme) -> Figure | None:
     draw_and_label(axes, lines, smooth=False)
     if gap:
         lower = grid[1][0]
-        scaled = Series(gap.steps, tuple(100 * value for value in gap.values))
+        scaled = replace(gap, values=tuple(100 * value for value in gap.values))
         lower.axhline(0, color=theme.quiet, linewidth=1.0)
-        lower.fill_between(scaled.steps, 0, scaled.values, color=theme.quiet, alpha=0.18, linewidth=0)
+        for part in scaled.segments():
+            lower.fill_between(part.steps, 0, part.values, color=theme.quiet, alpha=0.18, linewidth=0)
         lower.set_ylabel("points")
         lower.margins(y=0.2)
         draw_and_label(lower, [("gap", scaled, theme.ink, "-")], smooth=False)
@@ -217,15 +221,6 @@ def departs_from_schedule(log: Mapping[str, Series]) -> bool:
     )
 
 
-def validation_series(log: Mapping[str, Series], regime: str) -> Series | None:
-    """Accuracy of a regime by step: ours, else verl's own for the first domain that has it."""
-    ours = log.get(f"realm/val/{regime}_acc")
-    if ours is not None:
-        return ours
-    tail = f"/{regime}/acc/mean@1"
-    return next((log[n] for n in sorted(log) if n.startswith("val-core/realm/") and n.endswith(tail)), None)
-
-
 @dataclass(frozen=True)
 class Plot:
     """A figure with what the page says about it.
@@ -240,7 +235,10 @@ class Plot:
     draw: Callable[[Run, Theme], Figure | None]
 
 
-_SMOOTHED = f"Thick lines are means over {SMOOTHING} steps, thin ones the raw values."
+_SMOOTHED = (
+    f"Thick lines are means over {SMOOTHING} steps, thin ones the raw values; they break where a round begins and where no "
+    f"rollout of the kind was there. Faint points are means of fewer than {FEW} rollouts."
+)
 PLOTS = (
     Plot(
         "accuracy",
@@ -254,7 +252,8 @@ PLOTS = (
         "validation",
         "Validation during RL, guided and unguided",
         "The same questions with all routes in sight and with none. "
-        "The gap, guided minus unguided, is what the routes still bring.",
+        "The gap, guided minus unguided, is what the routes still bring. A jump between two rounds is what was done between "
+        "them, SFT on harvested chains for `realm quickstart`, and no effect of RL.",
         "realm/val/guided_acc or realm/val/unguided_acc in rl/tensorboard",
         plot_validation,
     ),
@@ -264,7 +263,7 @@ PLOTS = (
         "Mean log-probability a token of right guided responses, verdicts stripped, behind the bare question. It rises "
         "towards 0 as the model comes to write without routes what it wrote with them; a fall of the entropy alone raises "
         "it too, so read it beside that. Each point is of other responses, as many as the lower panel says, and there is "
-        "none at a step without a right guided one.",
+        "none at a step without a right guided one. Drawn from four points on.",
         "",
         plot_carry_over,
     ),
@@ -288,7 +287,8 @@ PLOTS = (
     Plot(
         "rewards",
         "Reward components by regime",
-        f"Means over the rollouts of a step. {_SMOOTHED} Guided lines end where no rollout is guided any more.",
+        f"Means over the rollouts of a step. {_SMOOTHED} Verdict and decisive are 0 and 1 on average over a bank: a step's "
+        "mean verdict can pass 1 where the routes it shows are mostly of the rarer kind.",
         "realm/guided/... and realm/unguided/... in rl/tensorboard",
         plot_rewards,
     ),
@@ -297,7 +297,8 @@ PLOTS = (
         "How routes are judged",
         "Of the right and of the wrong routes that got a verdict, the share judged right. Informedness is the distance "
         "between the two: 0 is judging without looking (both lines together, however high), 1 is perfect. No verdict is the "
-        f"share of routes without a readable one. {_SMOOTHED}",
+        "share of routes without a readable one. First error: of the wrong routes shown, those whose first wrong step was "
+        f"named, beside what the best constant guess for each number of steps would name. {_SMOOTHED}",
         "",
         plot_verdicts,
     ),

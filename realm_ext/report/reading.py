@@ -6,12 +6,13 @@ run is worth having. Results follow lm-eval 0.4.13 (lm_eval/loggers/evaluation_t
 
 import json
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from realm_ext.report.json_values import clean, finite, load_json, mapping
-from realm_ext.report.rounds import join_rounds, round_folders
+from realm_ext.report.rounds import join_rounds, mark_regimes, round_folders
 from realm_ext.report.scalars import Series, read_scalars
 from realm_ext.report.traces import TraceSummary, read_traces
 
@@ -90,11 +91,16 @@ def read_run(folder: Path) -> Run:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; give the folder of a run")
     notes: list[str] = []
-    rl, ends = _read_metrics(folder, "rl", notes, "the curves of the RL run are not drawn")
-    grpo, grpo_ends = _read_metrics(folder, "grpo", notes, "there is no plain GRPO run to draw beside")
-    evaluations = _read_evaluations(folder / "eval", notes)
     stages = _read_stages(folder / "stages.json", notes)
+    asked = {stage.name for stage in stages}
+    rl, ends = _read_metrics(folder, "rl", notes, "the curves of the RL run are not drawn")
+    grpo: dict[str, Series] = {}
+    grpo_ends: tuple[int, ...] = ()
+    if "grpo" in asked or (folder / "grpo").is_dir():
+        grpo, grpo_ends = _read_metrics(folder, "grpo", notes, "there is no plain GRPO run to draw beside")
+    evaluations = _read_evaluations(folder / "eval", asked, notes)
     traces = read_traces([path / "checkpoints" for path in round_folders(folder / "rl")], notes)
+    rl = mark_regimes(rl, traces.rollouts if traces else {})
     if not (rl or grpo or evaluations or stages):
         raise FileNotFoundError(
             f"{folder} has nothing to report ({'; '.join(notes)}); give the folder of a run, "
@@ -125,7 +131,8 @@ def _read_metrics(
 # ------------------------------ lm-eval ------------------------------
 
 
-def _read_evaluations(folder: Path, notes: list[str]) -> tuple[Evaluation, ...]:
+def _read_evaluations(folder: Path, asked: AbstractSet[str], notes: list[str]) -> tuple[Evaluation, ...]:
+    """The evaluations of all checkpoints; what was not asked for, by the names of the stages, is not missed."""
     if not folder.is_dir():
         notes.append("eval is missing: no checkpoint was evaluated with lm_eval")
         return ()
@@ -137,8 +144,9 @@ def _read_evaluations(folder: Path, notes: list[str]) -> tuple[Evaluation, ...]:
             for evaluation in _read_results(path, name, notes):
                 newest[evaluation.task, evaluation.regime] = evaluation
         found += newest.values()
-    for name in CHECKPOINTS:
-        if not any(e.checkpoint == name for e in found):
+    wanted = {*names, *(stage.removeprefix("eval_") for stage in asked if stage.startswith("eval_"))}
+    for name in sorted(wanted, key=checkpoint_order):
+        if not any(e.checkpoint == clean(name) for e in found):
             notes.append(f"eval/{name} has no readable results: not in the tables")
     found.sort(key=lambda e: (e.task, checkpoint_order(e.checkpoint), REGIMES.index(e.regime)))
     return tuple(found)
@@ -168,7 +176,12 @@ def _read_results(path: Path, checkpoint: str, notes: list[str]) -> list[Evaluat
         chosen = "none" if "none" in filters else next(iter(filters), "none")
         accuracy = finite(metrics.get(f"{METRIC},{chosen}"))
         if accuracy is None or not 0.0 <= accuracy <= 1.0:
-            notes.append(f"{where}: {clean(task)} has no {METRIC} between 0 and 1, left out")
+            names = (clean(key.partition(",")[0]) for key in metrics if "," in key)
+            others = ", ".join(name for name in dict.fromkeys(names) if not name.endswith("_stderr"))
+            notes.append(
+                f"{where}: {clean(task)} has no {METRIC} between 0 and 1, left out: the report reads {METRIC} alone, "
+                f"`realm compare` every metric (here {others or 'none'})"
+            )
             continue
         n = finite(mapping(leaves.get(task)).get("effective"))
         samples = path.with_name(f"samples_{task}_{path.stem.removeprefix('results_')}.jsonl")

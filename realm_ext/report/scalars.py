@@ -4,6 +4,7 @@ verl logs with `torch.utils.tensorboard` (verl/utils/tracking.py, `_TensorboardA
 adds an event file. Reading needs `tensorboard` alone, not TensorFlow.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,36 @@ RECORD_FRAME = 16  # bytes around each record: its length, and a checksum of eac
 
 @dataclass(frozen=True)
 class Series:
-    """One metric: steps in rising order, each once (but see `rounds.join_rounds`), and a finite value for each."""
+    """One metric: steps in rising order, each once (but see `rounds.join_rounds`), and a finite value for each.
+
+    Attributes:
+        starts: places at which a line begins anew: another round, or steps before them that have no value.
+        faint: places whose value is a mean of few rollouts.
+    """
 
     steps: tuple[int, ...]
     values: tuple[float, ...]
+    starts: tuple[int, ...] = ()
+    faint: tuple[int, ...] = ()
+
+    def pick(self, places: Sequence[int]) -> "Series":
+        """The points at these places, in rising order; a line begins anew behind each that is left out."""
+        starts = [
+            new
+            for new, (before, place) in enumerate(itertools.pairwise(places), start=1)
+            if place > before + 1 or place in self.starts
+        ]
+        return Series(
+            tuple(self.steps[i] for i in places),
+            tuple(self.values[i] for i in places),
+            tuple(starts),
+            tuple(new for new, place in enumerate(places) if place in self.faint),
+        )
+
+    def segments(self) -> list["Series"]:
+        """The parts between the places at which a line begins anew."""
+        edges = [0, *self.starts, len(self.steps)]
+        return [self.pick(range(a, b)) for a, b in itertools.pairwise(edges)]
 
 
 @dataclass(frozen=True)

@@ -103,15 +103,26 @@ def new_figure(height: float, **axes: Any) -> tuple[Figure, Any]:
 def draw_line(axes: Axes, series: Series, color: str, style: str = "-", smooth: bool = True) -> EndLabel:
     """One metric by step: its rolling mean in front of the raw values; returns the end of what was drawn.
 
-    Short series are drawn as they are, with markers. The label's text is left empty.
+    Nothing is joined or smoothed over a place where the series begins anew; faint points stand alone. Short series are
+    drawn as they are, with markers. The label's text is left empty.
     """
-    if not smooth or len(series.steps) < 2 * SMOOTHING:
-        axes.plot(series.steps, series.values, style, color=color, linewidth=1.8, marker="o", markersize=3.5)
-        return EndLabel(series.steps[-1], series.values[-1], "", color)
-    smoothed = rolling_mean(series.values, SMOOTHING)
-    axes.plot(series.steps, series.values, "-", color=color, linewidth=0.8, alpha=0.35)
-    axes.plot(series.steps, smoothed, style, color=color, linewidth=2.0)
-    return EndLabel(series.steps[-1], smoothed[-1], "", color)
+    is_short = not smooth or len(series.steps) < 2 * SMOOTHING
+    end = EndLabel(series.steps[-1], series.values[-1], "", color)
+    if series.faint:
+        few = series.pick(series.faint)
+        axes.plot(few.steps, few.values, "o", color=color, markersize=2.5, alpha=0.35)
+    solid = series.pick([i for i in range(len(series.steps)) if i not in series.faint])
+    for part in solid.segments():
+        if not part.steps:
+            continue
+        marker = "o" if is_short or len(part.steps) == 1 else ""
+        drawn = part.values if is_short else rolling_mean(part.values, SMOOTHING)
+        if not is_short:
+            axes.plot(part.steps, part.values, "-", color=color, linewidth=0.8, alpha=0.35)
+        width = 1.8 if is_short else 2.0
+        axes.plot(part.steps, drawn, style, color=color, linewidth=width, marker=marker, markersize=3.5)
+        end = EndLabel(part.steps[-1], drawn[-1], "", color)
+    return end
 
 
 def rolling_mean(values: Sequence[float], window: int) -> list[float]:

@@ -4,7 +4,7 @@ Reads the shards that `realm_ext.traces` writes, once through, whatever their nu
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,11 @@ class OutcomeRow:
 
 @dataclass(frozen=True)
 class TraceSummary:
-    """Both tables; `exposure` has at most `ROWS` rows."""
+    """Both tables, and by step the rollouts and the guided ones among them; `exposure` has at most `ROWS` rows."""
 
     exposure: tuple[ExposureRow, ...]
     outcomes: tuple[OutcomeRow, ...]
+    rollouts: Mapping[int, tuple[int, int]]
 
 
 @dataclass
@@ -87,7 +88,8 @@ def read_traces(roots: Sequence[Path], notes: list[str]) -> TraceSummary | None:
         OutcomeRow(routes, int(n), right / n, score / n)
         for routes, (n, right, score) in sorted(by_routes.items())
     )
-    return TraceSummary(_binned(dict(by_step)), tuple(outcomes))
+    rollouts = {step: (sums.rollouts, sums.guided) for step, sums in by_step.items()}
+    return TraceSummary(_binned(dict(by_step)), tuple(outcomes), rollouts)
 
 
 def _rounds(roots: Sequence[Path]) -> Iterator[tuple[dict[str, Any], int]]:

@@ -7,11 +7,12 @@ Serves the section "Domains" of the design. A new domain is one module that hold
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from typing import Any, ClassVar
 
+from reward_fns.ground_truth import golds
 from reward_fns.match import Match
 from reward_fns.routes import routes_from
 
@@ -58,10 +59,16 @@ class Domain(ABC):
         return Match.SAME if self.equivalent(prediction, gold) else Match.DIFFERENT
 
     def check_row(self, row: Mapping[str, Any]) -> list[str]:
-        """Problems of one data row; empty when its gold answer scores 1.0 and its route labels hold."""
-        gold = _gold(row)
-        if not gold:
-            return ["reward_model.ground_truth is missing or empty"]
+        """Problems of one data row; empty when each gold answer scores 1.0 and its route labels hold."""
+        try:
+            accepted = golds(_ground_truth(row))
+        except ValueError as error:
+            return [str(error)]
+        problems = [problem for gold in accepted for problem in self.check_gold(gold, row)]
+        return problems or self._check_routes(row, accepted)
+
+    def check_gold(self, gold: str, row: Mapping[str, Any]) -> list[str]:
+        """Problems of one of the row's gold answers; empty when it scores 1.0."""
         read = self.extract(gold)
         if read is None:
             return [f"the domain {self.name} cannot read the gold answer {gold!r}"]
@@ -69,9 +76,9 @@ class Domain(ABC):
             return [f"the gold answer {gold!r} is none of {', '.join(self.labels)}"]
         if not self.equivalent(read, gold):
             return [f"the gold answer {gold!r} is read as {read!r}, which does not equal it"]
-        return self._check_routes(row, gold)
+        return []
 
-    def _check_routes(self, row: Mapping[str, Any], gold: str) -> list[str]:
+    def _check_routes(self, row: Mapping[str, Any], accepted: Sequence[str]) -> list[str]:
         try:
             routes = routes_from((row.get("extra_info") or {}).get("routes"))
         except ValueError as error:
@@ -79,7 +86,7 @@ class Domain(ABC):
         problems = []
         for i, route in enumerate(routes):
             read = self.extract(route.answer)
-            right = read is not None and self.equivalent(read, gold)
+            right = read is not None and any(self.equivalent(read, gold) for gold in accepted)
             if right != route.label:
                 kind = "right" if route.label else "wrong"
                 problems.append(
@@ -88,10 +95,9 @@ class Domain(ABC):
         return problems
 
 
-def _gold(row: Mapping[str, Any]) -> str:
+def _ground_truth(row: Mapping[str, Any]) -> Any:
     reward_model = row.get("reward_model")
-    gold = reward_model.get("ground_truth") if isinstance(reward_model, Mapping) else None
-    return "" if gold is None else str(gold).strip()
+    return reward_model.get("ground_truth") if isinstance(reward_model, Mapping) else None
 
 
 def rules_beside(package: str | None) -> tuple[Rule, ...]:

@@ -3,7 +3,7 @@
 Serves the section "Domains" of the design. The forms, strongest first: `\\boxed{}`, a marked line (`#### N`,
 `Answer: N`), "the answer is N", else the whole text. The strongest form that occurs decides. All answers in
 that form must agree, those in weaker forms must not contradict it, and nothing beside it may take it back
-("... is wrong", "... or 5"). Linear in the text.
+("... is wrong", "... or 5"). A box that holds nothing but a box is that one. Linear in the text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from reward_fns.characters import PUNCTUATION
+
 MAX_CANDIDATES = 64
+MAX_SENTENCES = 4
+"""Of a known answer that holds full stops."""
 
 _MARKUP = r"[ \t*_#>]*(?:<(?:b|strong)>)?"
 _TO_VALUE = r"(?:</(?:b|strong)>)?[ \t*_]*(?:\n[ \t*_]*){0,2}"
@@ -35,7 +39,10 @@ _WORD = re.compile("answer|option|choice", re.IGNORECASE)
 _REASON = re.compile(r"(?:[ ,;]| \()+(?:because|since)\b.*", re.IGNORECASE | re.DOTALL)
 """What follows an answer and is none."""
 
-_SENTENCE_END = re.compile(r"\.(?:\s|$)|\n")
+_SENTENCE_END = re.compile(
+    r"(?<!\bArt)(?<!\bSec)(?<!\bFig)(?<!\bCl)(?<!\bNr)\.(?:\s|$)|\.(?:\s+(?![0-9])|$)|\n"
+)
+"""Not the stop of `Art. 6`."""
 _BRACE = re.compile(r"\\f?boxed[ \t]{0,4}\{|\\.|[{}]", re.DOTALL)
 _BOX = re.compile(r"\\f?boxed[ \t]{0,4}\{")
 
@@ -70,6 +77,7 @@ def final_answer(
     same: Callable[[str, str], bool] = str.__eq__,
     contradicts: Callable[[str, str], bool] = str.__ne__,
     lines: tuple[re.Pattern[str], ...] = (HASHES, ANSWER_LINE),
+    closed: bool = False,
 ) -> str | None:
     """The canonical final answer in `text`; None if there is none, it is taken back, or several differ.
 
@@ -79,18 +87,24 @@ def final_answer(
         same: whether two canonical answers are surely the same; as texts, if not given.
         contradicts: whether two canonical answers are surely different; as texts, if not given.
         lines: the marked lines that count, strongest first.
+        closed: `read` knows a closed set of answers, some of which may hold a full stop (`U.S. law`): after "the answer
+            is" the longest text that is one of them counts, else the first sentence.
     """
-    found = _forms(text, lines)
+    if not text.isascii():
+        text = text.translate(PUNCTUATION)
+    found = _forms(text, lines, read if closed else None)
     answer = _agreed(text, found, read, same, contradicts) if found else read(text)
     return None if answer is None or _forms(answer, lines) else answer
 
 
-def _forms(text: str, lines: tuple[re.Pattern[str], ...]) -> list[list[Span]]:
+def _forms(
+    text: str, lines: tuple[re.Pattern[str], ...], known: Callable[[str], str | None] | None = None
+) -> list[list[Span]]:
     """The candidates of each form that occurs, strongest form first."""
-    forms = [boxes(text)] if "boxed" in text else []
+    forms = [boxes(text)] if "box" in text else []
     forms += [_marked(pattern, text) for pattern in lines]
     if _WORD.search(text):
-        forms.append(_said(text))
+        forms.append(_said(text, known))
     return [candidates for candidates in forms if candidates]
 
 
@@ -126,9 +140,12 @@ def boxes(text: str) -> list[Span]:
         if token.group() == "}":
             outer, start, is_box = opened.pop() if opened else (0, 0, False)
             if is_box:
+                inside = text[start : token.start()]
                 while spans and spans[-1].start > outer:
-                    spans.pop()  # it stood inside this one
-                spans.append(Span(text[start : token.start()], outer, token.end()))
+                    inner = spans.pop()  # it stood inside this one
+                    if text[inner.start : inner.end] == inside.strip(" $"):
+                        inside = inner.text
+                spans.append(Span(inside, outer, token.end()))
         elif token.group().endswith("{") and token.group() != "\\{":
             opened.append((token.start(), token.end(), token.group() != "{"))
     return spans
@@ -149,13 +166,18 @@ def _stated(text: str) -> str:
     return text
 
 
-def _said(text: str) -> list[Span]:
-    """What follows each "the answer is", up to the end of the sentence or the next of them."""
+def _said(text: str, known: Callable[[str], str | None] | None) -> list[Span]:
+    """What follows each "the answer is", up to the end of the sentence (of an answer that is known) or the next of them."""
     markers = list(_SAID.finditer(text))
     spans = []
     for i, marker in enumerate(markers):
         end = markers[i + 1].start() if i + 1 < len(markers) else len(text)
-        said = _SENTENCE_END.split(text[marker.end() : end], maxsplit=1)[0]
+        rest = text[marker.end() : end]
+        stops = [stop.start() for stop in _SENTENCE_END.finditer(rest)] if known else []
+        said = next(
+            (rest[:stop] for stop in reversed(stops[:MAX_SENTENCES]) if known and known(rest[:stop])),
+            _SENTENCE_END.split(rest, maxsplit=1)[0],
+        )
         spans.append(Span(_stated(said), marker.start(), marker.end() + len(said)))
     return spans
 

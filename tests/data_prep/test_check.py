@@ -140,3 +140,17 @@ def test_surface() -> None:
     routes = [route("x", i % 2 == 0, "ab"[i % 4 == 0], steps=3 + i % 2) for i in range(40)]
     assert surface(routes) == {"length": 1.0, "number of steps": 1.0, "source": pytest.approx(0.5)}
     assert surface(routes[:1]) == {}
+
+
+def test_gold_answers_in_lists_are_read_and_empty_ones_counted(tmp_path: Path) -> None:
+    golds = [["8"], ["8", "eight"], [], None, ["8", ""]]
+    table = {
+        "data_source": ["realm/math"] * len(golds),
+        "reward_model": [{"style": "rule", "ground_truth": gold} for gold in golds],
+    }
+    pq.write_table(pa.table(table), tmp_path / "lists.parquet")
+    code, out, _ = run(tmp_path / "lists.parquet")
+    assert code == 1
+    assert "rows 5, bad 3" in out
+    assert "1 x ground_truth is an empty list" in out and "(rows 2)" in out
+    assert "classes: 8 20%, 8 or eight 20%" in out

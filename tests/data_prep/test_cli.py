@@ -40,6 +40,73 @@ def test_table(tmp_path: Path) -> None:
         assert result.exit_code == 1 and wrong in result.stderr and "Traceback" not in result.output
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("given", "out", "message"),
+    [
+        ("data/train.csv", "data", "holds data/train.csv, which is read"),
+        ("data", "data", "is data, which is read"),
+        ("data/train.csv", ".", "holds data/train.csv, which is read"),
+        ("data/train.csv", "link", "holds data/train.csv, which is read"),
+        ("data", "data/out", "lies in data, all of which is read"),
+        ("../outside.csv", ".", "holds README.md, which realm did not write"),
+        ("../outside.csv", "files", "holds train.parquet, which realm did not write"),
+        ("../outside.csv", "done", "no column nope; the columns are text, label"),
+        ("../outside.csv", "other", "no column nope; the columns are text, label"),
+    ],
+)
+@pytest.mark.parametrize("columns", ["question=text,gold=label", "question=nope,gold=label"])
+def test_a_command_that_is_refused_changes_nothing(
+    given: str, out: str, message: str, columns: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    for name in ("data/train.csv", "../outside.csv"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("text,label\nq1,yes\nq2,no\n")
+    (project / "README.md").write_text("# My project")
+    for name in ("files/train.parquet", "other/notes.txt"):
+        (project / name).parent.mkdir()
+        (project / name).write_text("mine")
+    (project / "link").symlink_to("data")
+    monkeypatch.chdir(project)
+    options = ["--domain", "logic", "--map"]
+    made = ["table", "../outside.csv", "done", *options, "question=text,gold=label"]
+    assert CliRunner().invoke(prep, made).exit_code == 0
+    before = contents(tmp_path)
+    if "nope" in message:
+        columns = "question=nope,gold=label"
+    result = CliRunner().invoke(prep, ["table", given, out, *options, columns])
+    assert result.exit_code == 1 and message in " ".join(result.stderr.split()), result.output
+    assert contents(tmp_path) == before
+
+
+def test_an_evaluation_set_in_the_output_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("text,label\nq1,yes\n")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "test.jsonl").write_text('{"question": "q2"}\n')
+    base = ["table", str(tmp_path / "in.csv"), str(tmp_path / "out"), "--map", "question=text,gold=label"]
+    result = CliRunner().invoke(
+        prep, [*base, "--domain", "logic", "--not-in", f"mine={tmp_path / 'out' / 'test.jsonl'}"]
+    )
+    assert result.exit_code == 1 and "which is read" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("split", "named"),
+    [("train", "train"), ("routes", "train"), ("val", "validation"), ("validation", "validation"),
+     ("dev", "validation"), ("test", "test"), ("mini", "mini")],
+)  # fmt: skip
+def test_the_card_names_the_split(split: str, named: str, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("text,label\nq1,yes\n")
+    base = ["table", str(tmp_path / "in.csv"), str(tmp_path / "out"), "--map", "question=text,gold=label"]
+    assert CliRunner().invoke(prep, [*base, "--domain", "logic", "--split", split]).exit_code == 0
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"| `{split}.parquet` | `rl` | `{named}` | 1 |" in card
+
+
 def test_a_curable_error_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text("x\n")
     result = CliRunner().invoke(prep, ["gsm8k", str(tmp_path / "in.jsonl"), str(tmp_path / "out")])

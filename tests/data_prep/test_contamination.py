@@ -202,3 +202,17 @@ def test_public_sets_are_read_from_local_files(shared_data: Path, tmp_path: Path
     printed = run(train, *options, code=1)
     assert "30 rows, 30 with an evaluation document" in printed
     assert "NOT checked: realm_commonsense_qa (FileNotFoundError: none of" in printed
+
+
+@pytest.mark.parametrize("over", ["train.parquet", "evaluation.jsonl", "mine.json"])
+def test_the_report_never_takes_the_place_of_another_file(over: str, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a row"]}), tmp_path / "train.parquet")
+    (tmp_path / "evaluation.jsonl").write_text('{"question": "another one?"}\n')
+    (tmp_path / "mine.json").write_text('{"n": "mine"}')
+    before = (tmp_path / over).read_bytes()
+    given = (tmp_path / "train.parquet", "--files", tmp_path / "evaluation.jsonl")
+    done = CliRunner().invoke(app, [*map(str, (*given, "--out", tmp_path / over))])
+    assert done.exit_code == 2 and (tmp_path / over).read_bytes() == before
+    for _ in range(2):  # a report of its own is replaced
+        done = CliRunner().invoke(app, [*map(str, (*given, "--out", tmp_path / "r.json"))])
+        assert done.exit_code == 0, done.output

@@ -1,5 +1,7 @@
 """The demo model: what the stack asks of its tokenizer and weights holds, and the folder is whole or not there."""
 
+import hashlib
+import json
 import unicodedata
 from pathlib import Path
 
@@ -188,10 +190,15 @@ def test_weights_come_from_the_seed_alone(folder: Path, tmp_path: Path) -> None:
 
 def test_the_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     out = tmp_path / "init"
-    out.mkdir()
-    (out / "left_over.bin").write_text("from an earlier model")
     write(TEXTS, out, SMALL)
-    assert not (out / "left_over.bin").exists()
+    earlier = json.loads((out / "provenance.json").read_text())
+    (out / "left_over.json").write_text("from an earlier model")
+    sha256 = hashlib.sha256(b"from an earlier model").hexdigest()
+    earlier["files"].append({"name": "left_over.json", "sha256": sha256})
+    (out / "provenance.json").write_text(json.dumps(earlier))
+    (out / "mine.bin").write_text("mine")
+    write(TEXTS, out, SMALL)
+    assert not (out / "left_over.json").exists() and (out / "mine.bin").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["init"]
 
 
@@ -201,7 +208,7 @@ def test_a_failure_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.Mon
     before = {path.name: path.read_bytes() for path in out.iterdir()}
 
     def torn(self: object, folder: Path, **_: object) -> None:
-        Path(folder).mkdir()
+        (Path(folder) / "model.safetensors").write_bytes(b"half")
         raise OSError("no space left on device")
 
     monkeypatch.setattr("transformers.Qwen2ForCausalLM.save_pretrained", torn)
@@ -236,6 +243,28 @@ def test_command(sft_file: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "parameters, random weights" in done.stdout
     assert AutoModelForCausalLM.from_pretrained(out).config.max_position_embeddings == 2048
+
+
+def test_another_model_is_never_replaced(sft_file: Path, tmp_path: Path) -> None:
+    options = ["--hidden", "32", "--layers", "1"]
+    for number in (1, 2):  # our own is
+        done = CliRunner().invoke(app, ["demo-model", str(sft_file), str(tmp_path / "ours"), *options])
+        assert done.exit_code == 0, f"{number}: {done.output}"
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "model.safetensors").write_bytes(b"weeks of work")
+    done = CliRunner().invoke(app, ["demo-model", str(sft_file), str(theirs), *options])
+    assert done.exit_code == 2 and "holds model.safetensors" in " ".join(
+        done.stderr.replace("│", " ").split()
+    )
+    assert [path.read_bytes() for path in theirs.iterdir()] == [b"weeks of work"]
+
+
+def test_a_folder_that_holds_the_input_is_refused(sft_file: Path) -> None:
+    before = sft_file.read_bytes()
+    done = CliRunner().invoke(app, ["demo-model", str(sft_file), str(sft_file.parent)])
+    assert done.exit_code == 2 and "which is read" in " ".join(done.stderr.replace("│", " ").split())
+    assert sft_file.read_bytes() == before
 
 
 @pytest.mark.parametrize("hidden", ["0", "-32", "48"])

@@ -1,6 +1,7 @@
 """Never half a file: not after an error, not after a kill; and the card and provenance say what is there."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,8 +17,12 @@ import yaml
 from data_prep.outputs import (
     Card,
     Provenance,
+    check_apart,
+    check_ours,
+    filling,
     finish_folder,
     hash_file,
+    hidden_folder,
     replacing,
     start_folder,
     write_parquet,
@@ -150,3 +155,144 @@ def test_files_are_as_readable_as_others(tmp_path: Path) -> None:
     with replacing(tmp_path / "x") as file:
         file.write(b"1")
     assert (tmp_path / "x").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def fill(folder: Path, *written: str, names: tuple[str, ...] = ("*.parquet",), count: int = 3) -> None:
+    """A command that writes these parquet files."""
+    with filling(folder, names) as new:
+        files = tuple(
+            write_parquet(new / name, rows(count), SCHEMA, config="c", split="s") for name in written
+        )
+        finish_folder(new, CARD, Provenance("realm x", {}, {}, {}, {}, files))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("out", "given"),
+    [
+        ("a", "a/x.csv"),
+        ("a", "a/b/x.csv"),
+        ("a", "a"),
+        ("a/b/..", "a/x.csv"),
+        ("link", "a/x.csv"),
+        ("a", "link/x.csv"),
+        ("a", "a/into_c.csv"),
+        ("c", "a/into_c.csv"),
+        ("a/x.csv", "a/x.csv"),
+        ("hard.csv", "a/x.csv"),
+        (".", "a/x.csv"),
+    ],
+)
+def test_an_output_that_is_or_holds_an_input_is_refused(
+    out: str, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in ("a/x.csv", "a/b/x.csv", "c/real.csv"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text("x")
+    Path("link").symlink_to("a")
+    Path("a/into_c.csv").symlink_to("../c/real.csv")
+    Path("hard.csv").hardlink_to("a/x.csv")
+    with pytest.raises(ValueError, match="which is read: write to a folder of its own"):
+        check_apart(Path(out), Path("elsewhere"), Path(given))
+    for apart in ("d", "a/b2", "a/x.csv2", "ab"):
+        check_apart(Path(apart), Path("a/x.csv"), Path("a/b"))
+
+
+@pytest.mark.parametrize("name", ["README.md", "x.parquet", "provenance.json", "rejects.jsonl"])
+def test_a_file_that_is_not_ours_stays(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(ValueError, match=f"holds {name}, which realm did not write"):
+        fill(tmp_path, "x.parquet")
+    assert content(tmp_path) == {name: b"{}"}
+
+
+@pytest.mark.parametrize("name", ["README.md", "x.parquet"])
+def test_a_file_of_ours_that_was_changed_stays(name: str, tmp_path: Path) -> None:
+    fill(tmp_path, "x.parquet")
+    with (tmp_path / name).open("ab") as file:
+        file.write(b"mine")
+    before = content(tmp_path)
+    with pytest.raises(ValueError, match=f"holds {name}, which realm did not write or which was changed"):
+        fill(tmp_path, "x.parquet")
+    assert content(tmp_path) == before
+
+
+def test_our_files_are_replaced_and_others_stay(tmp_path: Path) -> None:
+    fill(tmp_path, "x.parquet", "old.parquet")
+    (tmp_path / "notes.txt").write_text("mine")
+    fill(tmp_path, "x.parquet", count=4)
+    assert set(content(tmp_path)) == {"README.md", "notes.txt", "provenance.json", "x.parquet"}
+    assert pq.read_table(tmp_path / "x.parquet").num_rows == 4
+
+
+def test_files_of_an_earlier_command_stay_ours(tmp_path: Path) -> None:
+    fill(tmp_path, "train.parquet", names=("train.parquet",))
+    fill(tmp_path, "test.parquet", names=("test.parquet",))
+    assert (tmp_path / "train.parquet").exists()
+    fill(tmp_path, "train.parquet", names=("train.parquet",), count=5)
+    assert pq.read_table(tmp_path / "train.parquet").num_rows == 5
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_error_changes_nothing(tmp_path: Path, there: bool) -> None:
+    folder = tmp_path / "new" / "folder"
+    if there:
+        fill(folder, "x.parquet")
+        write_rejects(folder, [{"row": 1, "reason": "r", "text": "t"}])
+    before = content(tmp_path)
+    with pytest.raises(RuntimeError), filling(folder, ("*.parquet",)) as new:
+        write_parquet(new / "x.parquet", rows(9), SCHEMA, config="c", split="s")
+        raise RuntimeError
+    assert content(tmp_path) == before
+    assert there or list(tmp_path.iterdir()) == []
+
+
+def test_an_unexpected_name_does_not_replace_a_file(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text("mine")
+    with pytest.raises(ValueError, match=r"holds other\.json"), filling(tmp_path, ("x",)) as new:
+        (new / "other.json").write_text("ours")
+    assert content(tmp_path) == {"other.json": b"mine"}
+
+
+def test_what_a_kill_left_is_removed_by_the_next_command_if_it_is_ours(tmp_path: Path) -> None:
+    mine = (".x.parquet.part", "x.part", ".x.parquet.abcdefgh.part")
+    for name in mine:
+        (tmp_path / name).write_text("mine")
+    (tmp_path / ".x.parquet.realm-abcdefgh.part").write_text("half")
+    (tmp_path / ".new.realm-abcdefgh.part").mkdir()
+    (tmp_path / ".new.realm-abcdefgh.part" / "x.parquet").write_text("half")
+    with hidden_folder(tmp_path, "alive") as alive, replacing(tmp_path / "y") as file:
+        fill(tmp_path, "x.parquet")
+        assert alive.is_dir()
+        file.write(b"y")
+    assert set(content(tmp_path)) == {"README.md", "provenance.json", "x.parquet", "y", *mine}
+
+
+def test_what_was_being_put_in_place_at_a_kill_is_put_in_place_by_the_next_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, "x.parquet", "y.parquet", "old.parquet")
+    replace, placed = os.replace, []
+
+    def dies(source: Path, target: Path) -> None:
+        if Path(target).parent == tmp_path:
+            placed.append(target)
+            if len(placed) == 2:
+                raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", dies)
+        fill(tmp_path, "x.parquet", "y.parquet", count=7)
+    assert not (tmp_path / "provenance.json").exists()
+    check_ours(tmp_path)
+    with pytest.raises(RuntimeError), filling(tmp_path, ("*.parquet",)):
+        raise RuntimeError
+    assert set(content(tmp_path)) == {"README.md", "provenance.json", "x.parquet", "y.parquet"}
+    for name in ("x.parquet", "y.parquet"):
+        assert pq.read_table(tmp_path / name).num_rows == 7
+    check_ours(tmp_path, ("*.parquet",))

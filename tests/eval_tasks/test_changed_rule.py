@@ -63,3 +63,15 @@ def test_metrics_have_errors_and_directions(tasks: dict[str, Any]) -> None:
     assert got["acc_affected"] + got["kept_old"] == pytest.approx(1.0)
     assert task.higher_is_better()["kept_old"] is False
     assert task.higher_is_better()["acc_affected"] is True
+
+
+def test_being_right_by_rules_that_are_not_shown_is_neither_good_nor_bad(tasks: dict[str, Any]) -> None:
+    shown, hidden = (tasks[name].higher_is_better() for name in NAMES)
+    undirected = {name for name, higher in hidden.items() if higher is None}
+    of_gold = {"acc", "macro_f1", "acc_affected", "kept_old"}
+    assert undirected == {
+        *of_gold,
+        *(name for name in hidden if name.startswith("recall_") and name[-7:] != "_stderr"),
+    }
+    assert hidden["acc_unaffected"] and shown["acc"] and not shown["kept_old"]
+    assert hidden["malformed"] is False

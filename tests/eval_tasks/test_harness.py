@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from data_prep.demo_model import DemoSize, build_demo_model, save_demo_model
 from eval_tasks.link import SOURCE
 from eval_tasks.task import SEED
 
@@ -137,6 +138,70 @@ def test_the_cache_serves_greedy_responses_and_never_samples(tmp_path: Path) -> 
         assert len(second.asked) == asked_again
 
 
+class Thinker(Scripted):
+    """Its template opens the thinking; every other answer is cut off before the thinking ends."""
+
+    def generate_until(self, requests: list[Any]) -> list[str]:
+        cut = "First guess: <answer> {} </answer> The answer is {}. Hmm, let me"
+        whole = "{}? </think><answer> {} </answer>"
+        return [
+            (whole if i % 2 else cut).format(r.doc["gold"], r.doc["gold"]) for i, r in enumerate(requests)
+        ]
+
+    def apply_chat_template(self, chat_history: list[Any], add_generation_prompt: bool = True) -> str:
+        return f"{chat_history[-1]['content']}<think>\n"
+
+
+def test_thinking_that_the_prompt_opened_never_counts() -> None:
+    row = evaluate(Thinker(), "realm_law")["results"]["realm_law"]
+    assert {row[f"{name},none"] for name in ("acc", "acc_flexible", "malformed", "truncated", "format")} == {
+        0.5
+    }
+    row = evaluate(Thinker(), "realm_law_guided")["results"]["realm_law_guided"]
+    assert row["acc,none"] == row["truncated,none"] == 0.5
+    row = evaluate(Thinker(), "realm_law_sampled", {"repeats": 2})["results"]["realm_law_sampled"]
+    assert row["mean@k,none"] == row["mean_flexible@k,none"] == row["truncated,none"] == 0.5
+    assert row["maj@k,none"] == row["pass@k,none"] == 1.0
+
+
+def test_cached_requests_say_how_their_prompts_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("lm_eval.caching.cache.PATH", str(tmp_path))
+    for _ in range(2):
+        row = evaluate(Thinker(), "realm_law", cache_requests=True)["results"]["realm_law"]
+        assert row["acc,none"] == 0.5
+
+
+def test_thinking_cut_by_lm_eval_is_refused_before_anything_is_generated() -> None:
+    with pytest.raises(ValueError, match="leave it out of --model_args"):
+        evaluate(Thinker(), "realm_law", {"think_end_token": "</think>"})
+    evaluate(Scripted(), "realm_law", {"think_end_token": "</think>"})
+
+
+@pytest.fixture
+def chat_model(tmp_path: Path) -> str:
+    """A folder with a tokenizer that has a chat template."""
+    size = DemoSize(hidden=32, layers=1, intermediate=64, vocabulary=300)
+    save_demo_model(*build_demo_model(["some text"], size), tmp_path / "chat")
+    return str(tmp_path / "chat")
+
+
+def test_a_chat_model_without_its_template_brings_one_warning(
+    chat_model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for apply, warnings in ((True, 0), (False, 1), (False, 1)):
+        for task in ("realm_law", "realm_law_sampled"):
+            evaluate(Scripted(), task, {"pretrained": chat_model}, apply_chat_template=apply)
+        said = [record for record in caplog.records if "--apply_chat_template" in record.message]
+        assert len(said) == warnings and all(chat_model in record.message for record in said)
+
+
+def test_a_model_without_a_template_brings_none(chat_model: str, caplog: pytest.LogCaptureFixture) -> None:
+    (Path(chat_model) / "chat_template.jinja").unlink()
+    for model_args in ({"pretrained": chat_model}, {"model": "served/elsewhere"}, {}):
+        evaluate(Scripted(), "realm_law", model_args, apply_chat_template=False)
+    assert "--apply_chat_template" not in caplog.text
+
+
 # ------------------------------ a server ------------------------------
 
 
@@ -146,6 +211,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
         self.asked: list[dict[str, Any]] = []
+        self.content = "<think> so </think><answer> {} </answer>"
 
     @property
     def url(self) -> str:
@@ -160,7 +226,7 @@ class Answer(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append(asked)
-        content = f"<think> so </think><answer> {LETTERS[asked['seed'] % 4]} </answer>"
+        content = self.server.content.format(LETTERS[asked["seed"] % 4])
         body = json.dumps(
             {"choices": [{"index": 0, "message": {"role": "assistant", "content": content}}]}
         ).encode()
@@ -222,6 +288,13 @@ def test_a_server_is_asked_as_a_chat_once_without_repeats(server: Server) -> Non
     assert [message["role"] for message in asked["messages"]] == ["user"]
     assert asked["messages"][0]["content"].endswith("inside <answer> </answer>.")
     assert (asked["max_tokens"], asked["temperature"]) == (256, 0.0)
+
+
+def test_of_a_server_it_has_to_be_said(server: Server) -> None:
+    server.content = "The answer may be <answer> {} </answer>, or"
+    for stated, truncated in (({}, 0.0), ({"thinking_opened": True}, 1.0), ({"thinking_opened": False}, 0.0)):
+        row = ask(server, "realm_law", stated)
+        assert row["truncated,none"] == row["malformed,none"] == truncated
 
 
 def test_the_seed_of_the_model_s_arguments_is_the_first(server: Server) -> None:

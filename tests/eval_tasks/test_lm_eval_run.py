@@ -45,12 +45,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lm_eval(*arguments: str, folder: Path) -> str:
-    """Run `lm_eval` offline; returns what it prints."""
+    """Run `lm_eval` offline; returns what it prints to both streams."""
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
     command = [sys.executable, "-m", "lm_eval", *arguments]
     done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def evaluate(model: Path, tasks: str, folder: Path, *options: str) -> Path:
@@ -89,6 +89,7 @@ def test_results_hold_every_metric(output: Path) -> None:
         results = written["results"][f"realm_{name}{end}"]
         for metric in (
             "acc",
+            "acc_flexible",
             "acc_long_tail",
             "format",
             "malformed",
@@ -98,8 +99,18 @@ def test_results_hold_every_metric(output: Path) -> None:
         ):
             assert isinstance(results[f"{metric},none"], float)
         assert ("macro_f1,none" in results) == (name == "search_relevance")
-        assert ("informedness,none" in results) == guided
+        assert ("informedness,none" in results) == ("first_error_guess,none" in results) == guided
         assert written["n-samples"][f"realm_{name}{end}"]["effective"] == LIMIT
+
+
+def test_a_command_without_the_chat_template_is_warned_once(model: Path, tmp_path: Path) -> None:
+    printed = lm_eval(
+        *("run", "--model", "hf", "--model_args", f"pretrained={model},dtype=float32", "--device", "cpu"),
+        *("--include_path", str(SOURCE), "--tasks", "realm_law,realm_medicine", "--limit", "1"),
+        *("--gen_kwargs", "max_gen_toks=8"),
+        folder=tmp_path,
+    )
+    assert printed.count("Add --apply_chat_template") == 1
 
 
 def test_sampled_responses_differ_and_form_one_document(output: Path) -> None:
@@ -139,6 +150,7 @@ def test_public_sets_run_offline_from_local_files(model: Path, shared_data: Path
     sizes = {name: counts["original"] for name, counts in written["n-samples"].items()}
     assert sizes["realm_gsm8k"] == 1_319 and sizes["realm_bbh"] == 1_396 and sizes["realm_gsm8k_guided"] > 600
     assert all(written["n-samples"][name]["effective"] == LIMIT for name in sizes)
+    assert {"acc,none", "acc_macro,none", "acc_macro_stderr,none"} <= set(written["results"]["realm_bbh"])
 
 
 def test_the_bare_command_finds_every_name(tmp_path: Path) -> None:
@@ -172,5 +184,7 @@ def test_realm_compare_reads_the_real_output(output: Path, tmp_path: Path) -> No
         (4 * LIMIT, 0.0, "within noise"),
     }
     assert {(gap["n"], gap["task"]) for gap in written["gaps"]} >= {(LIMIT, "realm_search_relevance")}
-    assert all(score["interval"] for score in written["scores"])
+    assert all(s["interval"] for s in written["scores"] if s["metric"] != "first_error_guess")
+    guided = {s["metric"]: s["value"] for s in written["scores"] if s["task"].endswith("relevance_guided")}
+    assert 0.0 < guided["first_error_guess"] <= 1.0, "beside first_error_acc in any results of guided tasks"
     assert not any("from the samples" in note for note in written["notes"])

@@ -57,6 +57,7 @@ def test_verdicts_that_compare_answers_agree_with_the_own_one_right_or_not() -> 
     ("response", "cut"),
     [
         ("<think> so", True),
+        ("<think> maybe <answer> 18 </answer>, or", True),
         ("<think> so </think><answer> 1", True),
         ("<verdicts>\n1: right", True),
         ("<think> so </think>", False),
@@ -118,5 +119,10 @@ def test_every_cheat_of_the_reward_scores_nothing_here(
     assert score(doc, said(case.gold))["acc"] == 1.0
     tried = [cheat for cheat in cheats if not cheat.domains or case.domain in cheat.domains]
     assert len(tried) >= 30
-    earned = [cheat.name for cheat in tried if score(doc, respond(cheat, case))["acc"] > 0]
-    assert earned == []
+    scored = {cheat.name: score(doc, respond(cheat, case)) for cheat in tried}
+    assert [name for name, got in scored.items() if got["acc"] > 0] == []
+    assert {name for name, got in scored.items() if got["acc_flexible"] > 0} <= UNTAGGED
+
+
+UNTAGGED = {"no tags", "nothing else but boxed", "other case"}
+"""Right answers that lack nothing but the tag: what `acc_flexible` is for."""

@@ -15,6 +15,8 @@ from eval_tasks.statistics import (
     macro_f1_stderr,
     mean_of_lists,
     mean_of_lists_stderr,
+    mean_of_parts,
+    mean_of_parts_stderr,
     mean_of_present,
     mean_of_present_stderr,
 )
@@ -30,6 +32,15 @@ def test_means() -> None:
     assert mean_of_present([1.0, None, 0.0]) == 0.5
     assert mean_of_present([None]) == 0.0
     assert mean_of_lists([[True], [], [False, False]]) == pytest.approx(1 / 3)
+
+
+def test_parts_weigh_alike_whatever_their_size() -> None:
+    pairs = [("a", 1.0), ("b", 0.0), ("b", 1.0), ("b", 0.0), ("b", 0.0)]
+    assert mean_of_parts(pairs) == pytest.approx((1.0 + 0.25) / 2)
+    assert mean_of_parts([]) == 0.0
+    alike = [(part, value) for part in "ab" for value in (1.0, 0.0, 1.0, 1.0)]
+    # Two means of 3/4, each with variance (3/16 * 4/3) / 4, averaged.
+    assert mean_of_parts_stderr(alike) == pytest.approx(math.sqrt(2 * (0.25 / 4)) / 2, rel=0.1)
 
 
 def test_informedness() -> None:

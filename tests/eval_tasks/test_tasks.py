@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from data_prep.schema import rl_row
+from eval_tasks.baselines import task_config
 from eval_tasks.link import SOURCE, task_files
 from realm_ext.paths import Folder, find_folder
 from realm_ext.prompt import render_messages
@@ -36,11 +37,12 @@ NAMES = [
     "realm_changed_rule",
     "realm_changed_rule_hidden",
 ]
-ALL = {"acc", "format", "malformed", "truncated", "timeout", "response_chars"}
+ALL = {"acc", "acc_flexible", "format", "malformed", "truncated", "timeout", "response_chars"}
 LABELLED = {"macro_f1", "recall_exact", "recall_substitute", "recall_complement", "recall_irrelevant"}
 JUDGED = {"verdict", "consistent"}
 PER_ROUTE = {"informedness", "first_error_acc", "verdict_by_answer"}
-SAMPLES = {"mean@k", "maj@k", "pass@2", "pass@4", "pass@k", "distinct@k"}
+GUESS = {"first_error_guess"}
+SAMPLES = {"mean@k", "mean_flexible@k", "maj@k", "pass@2", "pass@4", "pass@k", "distinct@k"}
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,7 @@ def test_metrics_are_the_documented_ones(task: Any) -> None:
     guided, labelled = task.task_name.endswith(GUIDED), "search_relevance" in task.task_name
     expected = ALL | with_errors({"acc_long_tail"})
     expected |= with_errors(LABELLED) if labelled else set()
-    expected |= JUDGED | with_errors(PER_ROUTE) if guided else set()
+    expected |= JUDGED | with_errors(PER_ROUTE | GUESS) if guided else set()
     assert set(task.aggregation()) == set(task.higher_is_better()) == expected
     doc = task.eval_docs[0]
     assert set(task.process_results(doc, [perfect(doc)])) == expected
@@ -107,7 +109,7 @@ def test_metrics_are_the_documented_ones(task: Any) -> None:
 def test_metrics_of_samples(loaded: dict[str, Any]) -> None:
     for name in VERTICAL:
         task = loaded["tasks"][name + SAMPLED]
-        assert set(task.aggregation()) == SAMPLES | ALL - {"acc", "format"}
+        assert set(task.aggregation()) == SAMPLES | ALL - {"acc", "acc_flexible", "format"}
         doc = task.eval_docs[0]
         got = task.process_results(doc, [perfect(doc)] * 8)
         assert {got[key] for key in SAMPLES - {"distinct@k"}} == {1.0}
@@ -118,7 +120,12 @@ def test_metrics_of_samples(loaded: dict[str, Any]) -> None:
 
 def test_metrics_are_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "evaluate.md").read_text(encoding="utf-8")
-    named = ALL | {"acc_long_tail", "macro_f1", *PER_ROUTE} | JUDGED | SAMPLES - {"pass@2", "pass@4"}
+    named = (
+        ALL
+        | {"acc_long_tail", "acc_macro", "macro_f1", *PER_ROUTE, *GUESS}
+        | JUDGED
+        | SAMPLES - {"pass@2", "pass@4"}
+    )
     assert {name for name in named if f"`{name}`" not in page} == set()
     assert {name for name in NAMES if name.removesuffix(GUIDED).removesuffix(SAMPLED) not in page} == set()
 
@@ -167,7 +174,7 @@ def test_all_regimes_ask_the_same(loaded: dict[str, Any]) -> None:
 
 def test_gold_scores_one(task: Any) -> None:
     got = run(task, [perfect(doc) for doc in task.eval_docs])
-    for name in {"acc", "acc_long_tail", "format", *LABELLED} & set(got):
+    for name in {"acc", "acc_flexible", "acc_long_tail", "format", *LABELLED} & set(got):
         assert got[name] == 1.0
     assert got["malformed"] == got["truncated"] == got["timeout"] == got["acc_long_tail_stderr"] == 0.0
     if task.task_name.endswith(GUIDED):
@@ -187,6 +194,32 @@ def test_shuffled_gold_scores_at_chance(task: Any) -> None:
         assert got["macro_f1"] == pytest.approx(1 / len(shares), abs=0.06)
     if task.task_name.endswith(GUIDED):
         assert abs(got["informedness"]) < 4 * got["informedness_stderr"]
+
+
+def test_the_best_constant_guess_stands_beside_the_first_errors_found(loaded: dict[str, Any]) -> None:
+    """By hand: for each length the commonest first error, over the wrong routes that are asked for."""
+    for name in VERTICAL:
+        task = loaded["tasks"][name + GUIDED]
+        counts: dict[int, Counter[int]] = {}
+        for doc in task.eval_docs:
+            for route in doc["routes"]:
+                if not route["label"] and route["first_error"] is not None and route["sound"] is not True:
+                    counts.setdefault(len(route["steps"]), Counter())[route["first_error"]] += 1
+        best = sum(max(found.values()) for found in counts.values())
+        asked = sum(found.total() for found in counts.values())
+        rows = [task.process_results(doc, [""]) for doc in task.eval_docs]
+        assert sum(len(row["first_error_acc"]) for row in rows) == asked
+        assert task.aggregation()["first_error_guess"](
+            [row["first_error_guess"] for row in rows]
+        ) == pytest.approx(best / asked)
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC | GENERAL | {"realm_parquet"}))
+@pytest.mark.parametrize("end", ENDS)
+def test_public_sets_leave_room_to_think(name: str, end: str) -> None:
+    config = task_config(SOURCE / f"{name.removeprefix('realm_')}{end}.yaml")
+    assert config["generation_kwargs"]["max_gen_toks"] >= 1024
+    assert config["metadata"]["version"] == 2.0
 
 
 def test_judges_that_do_not_look_get_nothing(loaded: dict[str, Any]) -> None:

@@ -32,6 +32,8 @@ ROUTES = [
 class CharacterTokens:
     """One token per character, and a record of what was tokenised."""
 
+    eos_token_id = 3
+
     def __init__(self) -> None:
         self.seen: list[str] = []
 
@@ -39,6 +41,9 @@ class CharacterTokens:
         text = "".join(message["content"] for message in messages)
         self.seen.append(text)
         return [ord(character) for character in text]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(map(chr, ids))
 
 
 class Engine:
@@ -61,9 +66,8 @@ def make_loop(prompt_length: int = 10_000, exposure: float = 1.0, **options: Any
     loop.schedule = lambda step: exposure
     loop.prompt_length, loop.response_length = prompt_length, 2
     loop.context = prompt_length + 2
-    loop.tokenizer = SimpleNamespace(eos_token_id=3)
     loop.engine_params = {"detokenize": False}
-    loop.continuous_token_builder = CharacterTokens()
+    loop.continuous_token_builder = loop.tokenizer = CharacterTokens()
     loop.server_manager = Engine()
     loop.rollout_config = SimpleNamespace(n=8)
     return loop
@@ -128,6 +132,43 @@ def test_rows_without_the_routes_key_keep_their_prompt() -> None:
         assert prepared.row_uid == ""
 
 
+@pytest.mark.parametrize("kind", ["image", "video", "audio"])
+def test_images_are_never_dropped_in_silence(kind: str) -> None:
+    parts = [{"type": kind, kind: "file:///a"}, {"type": "text", "text": "what is this?"}]
+    for info in ({}, {"uid": "q", "regime": None, "routes": ROUTES}):
+        given = {**row(**info), "raw_prompt": [{"role": "user", "content": parts}], "index": 7}
+        with pytest.raises(ValueError, match=f"row 7 holds parts of type {kind}.*reads text only"):
+            prepare(make_loop(), given)
+
+
+def test_full_determinism_gives_each_rollout_an_id_and_a_seed_of_its_own_and_the_same_again() -> None:
+    """verl's `det-{priority}` and its one seed would make a group's rollouts one and the same here."""
+
+    def asked(seed: int, step: int = 5) -> list[tuple[str, int]]:
+        loop = make_loop()
+        loop.rollout_config = SimpleNamespace(n=8, full_determinism=True, seed=seed, name="vllm")
+        given = {**row(uid="q", regime=None, routes=ROUTES), "global_steps": step}
+        prepared = prepare(loop, given)
+        for session_id in range(8):
+            run(loop, lambda i=session_id: loop.generate(prepared, i, {"temperature": 1.0}))  # type: ignore[misc]
+        return [(r["request_id"], r["sampling_params"]["seed"]) for r in loop.server_manager.asked]
+
+    first = asked(0)
+    assert asked(0) == first
+    assert len({request_id for request_id, _ in first}) == len({seed for _, seed in first}) == 8
+    assert all(request_id.startswith("det-") and 0 <= seed < 2**31 for request_id, seed in first)
+    assert not set(first) & set(asked(1)) and not set(first) & set(asked(0, step=6))
+
+
+def test_without_it_ids_are_drawn_anew_and_no_seed_is_set() -> None:
+    loop = make_loop()
+    prepared = prepare(loop, row())
+    for _ in range(2):
+        run(loop, lambda: loop.generate(prepared, 0, {}))
+    one, two = loop.server_manager.asked
+    assert one["request_id"] != two["request_id"] and "seed" not in one["sampling_params"]
+
+
 def test_rows_with_no_routes_get_the_instruction() -> None:
     prepared = prepare(make_loop(), row(uid="q", regime="guided", routes=[]))
     assert text(prepared.unguided_ids) == "2+3?" + UNGUIDED
@@ -180,6 +221,15 @@ def test_a_rollout_says_what_it_saw_and_keeps_the_engines_fields() -> None:
     )
     assert params == {"temperature": 1.0}
     assert loop.server_manager.asked[0]["sampling_params"] == {"temperature": 1.0, "detokenize": False}
+
+
+@pytest.mark.parametrize(("end", "opened"), [("<|assistant|>\n<think>\n", True), ("<|assistant|>\n", False)])
+def test_a_rollout_says_whether_the_prompt_opened_its_thinking(end: str, opened: bool) -> None:
+    loop = make_loop()
+    given = row(index=7)
+    given["raw_prompt"].append({"role": "assistant", "content": end})
+    output = run(loop, lambda: loop.run({}, session_id=0, **given))
+    assert output.extra_fields["thinking_opened"] is opened
 
 
 @pytest.mark.parametrize(

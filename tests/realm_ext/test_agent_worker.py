@@ -9,8 +9,10 @@ import pytest
 pytest.importorskip("verl")
 
 import ray
+from omegaconf import OmegaConf
 from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopOutput
 
+from realm_ext import agent_worker
 from realm_ext.agent_worker import (
     RealmAgentLoopWorker,
     reward_batch,
@@ -138,3 +140,55 @@ def test_a_reward_that_raises_loses_only_its_rollout() -> None:
     assert [session_id for session_id, _ in kept] == [0]
     assert kept[0][1].reward_score == 1.0
     assert kept[0][1].extra_fields["reward_extra_info"] == {"acc": 1.0}
+
+
+def make_worker() -> RealmAgentLoopWorker:
+    worker = RealmAgentLoopWorker.__new__(RealmAgentLoopWorker)
+    worker.reward_loop_worker_handles = None
+    worker.tokenizer = type("Tokenizer", (), {"pad_token_id": 0})
+    return worker
+
+
+def test_an_empty_response_loses_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """verl puts the reward on the last token; where there is none, it loses that rollout and no other."""
+    put: list[dict[str, Any]] = []
+
+    async def async_kv_batch_put(**given: Any) -> None:
+        put.append(given)
+
+    monkeypatch.setattr(agent_worker.tq, "async_kv_batch_put", async_kv_batch_put)
+    alive = [(0, output(3, 2)), (1, output(3, 0)), (2, output(3, 4))]
+    for _, rollout in alive:
+        rollout.reward_score = 1.0
+    assert asyncio.run(make_worker()._store_group(ROW, alive, "train")) == 2
+    assert put[0]["keys"] == ["u-1_0_0", "u-1_2_0"]
+    assert [tag["response_len"] for tag in put[0]["tags"]] == [2, 4]
+    assert asyncio.run(make_worker()._store_group(ROW, [alive[1]], "train")) == 0
+    assert len(put) == 1
+
+
+def test_a_teacher_that_fails_on_one_rollout_loses_only_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Loop:
+        async def prepare(self, row: Any, n: int) -> None:
+            return None
+
+        async def generate(self, prepared: Any, session_id: int, params: Any) -> AgentLoopOutput:
+            return output(3, 2 + session_id)
+
+    async def teacher(result: AgentLoopOutput, *_: Any) -> None:
+        if len(result.response_ids) == 3:
+            raise ValueError("boom")
+
+    stored: list[int] = []
+
+    async def store(row: Any, alive: list[tuple[int, AgentLoopOutput]], partition_id: str) -> int:
+        stored.extend(session_id for session_id, _ in alive)
+        return len(alive)
+
+    worker = make_worker()
+    worker.config = OmegaConf.create({"actor_rollout_ref": {"rollout": {"n": 3, "val_kwargs": {"n": 1}}}})
+    monkeypatch.setattr(worker, "_realm_loop", Loop)
+    monkeypatch.setattr(worker, "_compute_teacher_logprobs", teacher)
+    monkeypatch.setattr(worker, "_store_group", store)
+    assert asyncio.run(worker._run_group(ROW, {}, False, "train")) == 1
+    assert stored == [0, 2]

@@ -44,13 +44,10 @@ def rollout(number: int, guided: bool, right: bool) -> Rollout:
     return Rollout.from_stored(f"v_{number}_0", {"response_len": 3}, extra)
 
 
-def test_right_guided_ones_are_taken_evenly_for_all_workers() -> None:
+def test_right_guided_ones_are_taken() -> None:
     rollouts = [rollout(0, True, True), rollout(1, False, True), None, rollout(2, True, False)]
-    assert choose(rollouts, 1) == [0]
-    assert choose(rollouts, 2) == []
-    many = [rollout(i, True, True) for i in range(100)]
-    assert len(choose(many, 1)) == MOST
-    assert choose(many, 3) == choose(many, 1)[:30]
+    assert choose(rollouts) == [0]
+    assert len(choose([rollout(i, True, True) for i in range(100)])) == MOST
 
 
 def test_verdicts_go() -> None:
@@ -73,15 +70,18 @@ def test_the_row_is_prompt_without_routes_and_response_without_verdicts(ends: bo
     ].tolist() == [EOS]
 
 
-def test_the_mean_is_over_the_response_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model's output is shifted by one: the last prompt token predicts the first response token."""
-    stored: dict[str, Any] = {}
-    cleared: list[Any] = []
+class Store:
+    """TransferQueue and workers: every response is two tokens, of log-probabilities -1 and -3."""
 
-    def put(keys: Any, partition_id: str, fields: Any, tags: Any) -> None:
-        stored.update(keys=keys, partition=partition_id, fields=fields)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[Any] = []
+        self.cleared: list[Any] = []
+        monkeypatch.setattr(carry_over.tq, "kv_batch_put", lambda **given: None)
+        monkeypatch.setattr(carry_over.tq, "kv_batch_get", self.get)
+        monkeypatch.setattr(carry_over.tq, "kv_clear", lambda **given: self.cleared.append(given))
+        self.workers = SimpleNamespace(compute_log_prob=self.asked.append)
 
-    def get(keys: Any, partition_id: str, select_fields: list[str]) -> Any:
+    def get(self, keys: Any, partition_id: str, select_fields: list[str]) -> Any:
         if "raw_prompt" in select_fields:
             responses = [torch.tensor([ord(c) for c in "ab"]) for _ in keys]
             return {
@@ -98,19 +98,31 @@ def test_the_mean_is_over_the_response_alone(monkeypatch: pytest.MonkeyPatch) ->
             "response_mask": torch.nested.as_nested_tensor([mask] * len(keys), layout=torch.jagged),
         }
 
-    monkeypatch.setattr(carry_over.tq, "kv_batch_put", put)
-    monkeypatch.setattr(carry_over.tq, "kv_batch_get", get)
-    monkeypatch.setattr(carry_over.tq, "kv_clear", lambda **given: cleared.append(given))
-    asked: list[Any] = []
-    workers = SimpleNamespace(compute_log_prob=asked.append)
-    batch = KVBatchMeta(partition_id="train", keys=["v_0_0", "v_1_0"], tags=[{}, {}])
+
+def batch_of(n: int) -> KVBatchMeta:
+    return KVBatchMeta(partition_id="train", keys=[f"v_{i}_0" for i in range(n)], tags=[{}] * n)
+
+
+def test_the_mean_is_over_the_response_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model's output is shifted by one: the last prompt token predicts the first response token."""
+    store, tokens = Store(monkeypatch), Characters()
     rollouts = [rollout(0, True, True), rollout(1, True, True)]
-    tokens = Characters()
-    found = measure(batch, rollouts, workers, tokens, tokens, 1, 0.7)
+    found = measure(batch_of(2), rollouts, store.workers, tokens, tokens, 1, 0.7)
     assert found == {"realm/carry_over/log_prob": -2.0, "realm/carry_over/rollouts": 2.0}
-    (given,) = asked
+    (given,) = store.asked
     assert given.partition_id == PARTITION
     assert given.extra_info == {"calculate_entropy": False, "compute_loss": False, "temperature": 0.7}
-    assert sorted(given.keys) == ["v_0_0", "v_1_0"]
-    assert cleared[0]["partition_id"] == PARTITION
-    assert measure(batch, [rollout(0, False, True), None], workers, tokens, tokens, 1, 0.7) == {}
+    assert len(given.keys) == 2
+    assert store.cleared == [{"keys": given.keys, "partition_id": PARTITION}]
+    assert measure(batch_of(2), [rollout(0, False, True), None], store.workers, tokens, tokens, 1, 0.7) == {}
+
+
+@pytest.mark.parametrize(("right", "ranks", "rows"), [(1, 8, 8), (3, 2, 4), (40, 64, 64), (40, 3, 33)])
+def test_any_number_of_ranks_shares_the_rows_evenly(
+    right: int, ranks: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, tokens = Store(monkeypatch), Characters()
+    rollouts = [rollout(i, True, True) for i in range(right)]
+    found = measure(batch_of(right), rollouts, store.workers, tokens, tokens, ranks, 1.0)
+    assert len(store.asked[0].keys) == len(set(store.asked[0].keys)) == rows
+    assert found["realm/carry_over/rollouts"] == min(right, MOST)

@@ -32,6 +32,88 @@ def save(root: Path, step: int, *, marker: bool = True, tracker: bool = True) ->
     return folder
 
 
+def save_ranks(root: Path, step: int, size: int, *ranks: int, marker: bool = True) -> Path:
+    """What verl's ranks write of `size`, those of `ranks` on this machine; with `marker`, the trainer's files too."""
+    folder = step_folder(root, step)
+    if marker:
+        checkpoints.open_for_writing(root, step)
+    (folder / "actor").mkdir(parents=True, exist_ok=True)
+    for rank in ranks:
+        for kind in ("model", "optim", "extra_state"):
+            (folder / "actor" / f"{kind}_world_size_{size}_rank_{rank}.pt").write_bytes(b"x")
+    if marker:
+        (folder / "data.pt").write_bytes(b"d")
+        (root / TRACKER).write_text(str(step))
+        mark_whole(root, step, {})
+    return folder
+
+
+def test_all_ranks_here_is_whole(tmp_path: Path) -> None:
+    save_ranks(tmp_path, 4, 2, 0, 1)
+    assert find(tmp_path) == checkpoints.Found(4, (), ())
+
+
+@pytest.mark.parametrize(
+    "seen", ["rank 0 and the trainer", "rank 1 alone", "the trainer alone", "stock verl"]
+)
+def test_what_lies_partly_on_another_machine_is_refused_and_left(tmp_path: Path, seen: str) -> None:
+    ranks = {"rank 1 alone": (1,), "the trainer alone": ()}.get(seen, (0,))
+    for step in (2, 4):
+        folder = save_ranks(tmp_path, step, 2, *ranks, marker=seen != "rank 1 alone")
+        if seen == "the trainer alone":
+            (folder / "actor").rmdir()
+        elif seen == "stock verl":
+            (folder / MARKER).unlink()
+    found = find(tmp_path)
+    assert found.step is None
+    assert found.split and found.split[0].startswith("global_step_4 lies partly on another machine: ")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(checkpoints.NotSharedError, match="not on shared storage"):
+        repair(tmp_path, found)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_halves_brought_together_are_whole(tmp_path: Path) -> None:
+    folder = save_ranks(tmp_path, 4, 2, 0)
+    for kind in ("model", "optim", "extra_state"):
+        (folder / "actor" / f"{kind}_world_size_2_rank_1.pt").write_bytes(b"y")
+    assert find(tmp_path) == checkpoints.Found(4, (), ())
+
+
+def test_killed_while_the_ranks_save_is_no_other_machine(tmp_path: Path) -> None:
+    """The file that the trainer leaves before the ranks begin tells the two apart."""
+    save_ranks(tmp_path, 2, 2, 0, 1)
+    checkpoints.open_for_writing(tmp_path, 4)
+    save_ranks(tmp_path, 4, 2, 0, marker=False)
+    found = find(tmp_path)
+    assert (found.step, found.incomplete, found.split) == (2, (4,), ())
+    repair(tmp_path, found)
+    assert (tmp_path / f"{ASIDE}global_step_4").is_dir()
+
+
+def test_one_lost_file_is_damage_and_no_other_machine(tmp_path: Path) -> None:
+    save_ranks(tmp_path, 2, 2, 0, 1)
+    (save_ranks(tmp_path, 4, 2, 0, 1) / "actor" / "optim_world_size_2_rank_1.pt").unlink()
+    found = find(tmp_path)
+    assert (found.step, found.split) == (2, ())
+    assert found.problems == ("global_step_4 lacks actor/optim_world_size_2_rank_1.pt",)
+
+
+def test_files_of_an_earlier_world_size_do_not_matter(tmp_path: Path) -> None:
+    save_ranks(tmp_path, 4, 4, 0, marker=False)
+    save_ranks(tmp_path, 4, 2, 0, 1)
+    assert find(tmp_path).step == 4
+    assert checkpoints.other_world_size(step_folder(tmp_path, 4), 2) is None
+
+
+def test_the_number_of_workers(tmp_path: Path) -> None:
+    folder = save_ranks(tmp_path, 4, 2, 0, 1)
+    assert checkpoints.other_world_size(folder, 2) is None
+    problem = checkpoints.other_world_size(folder, 1)
+    assert problem is not None and "saved by 2 training workers, and this run has 1 " in problem
+    assert checkpoints.other_world_size(save(tmp_path, 6), 1) is None, "names that do not tell"
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     assert find(tmp_path / "no").step is None
     assert find(tmp_path) == checkpoints.Found(None, (), ())

@@ -20,6 +20,7 @@ def test_defaults() -> None:
     assert config.fade == ("presence", "routes")
     assert config.weights == {"outcome": 1.0, "verdict": 0.2, "decisive": 0.2, "format": 0.05}
     assert config.right_share is None
+    assert config.preflight == "strict"
 
 
 def test_weights_are_completed() -> None:
@@ -45,11 +46,13 @@ def test_weights_are_completed() -> None:
         ({"max_routes": 0}, "realm.max_routes: expected a whole number of at least 1"),
         ({"show_answers": "no"}, "realm.show_answers: expected true or false"),
         ({"advantage": "mixed"}, "realm.advantage: 'mixed' is unknown"),
+        ({"preflight": False}, "realm.preflight: False is unknown; use one of strict, warn"),
         ({"weights": {"length": 1}}, "realm.weights: unknown key length"),
         ({"weights": {"verdict": -1}}, "realm.weights.verdict: expected a number of at least 0"),
         ({"weights": 3}, "realm.weights: expected a mapping"),
         ({"overlong": {"kind": "shape"}}, "realm.overlong.kind: 'shape' is unknown"),
         ({"overlong": {"kind": "mask"}, "carry": 1}, "realm.carry: not supported beside overlong.kind=mask"),
+        ({"warn_after": -1}, "realm.warn_after: expected a whole number of at least 0"),
         ({"right_share": 2}, "realm.right_share: expected null or a number"),
     ],
 )

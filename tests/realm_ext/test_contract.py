@@ -6,12 +6,13 @@ Each entry: module, symbol, the parameters ReaLM passes or overrides (None: exis
 
 import importlib
 import inspect
+import re
 from importlib.metadata import version
 from typing import Any
 
 import pytest
 
-from realm_ext import accelerator, patches, plugin
+from realm_ext import accelerator, cluster, patches, plugin
 
 pytest.importorskip("verl")
 
@@ -57,6 +58,8 @@ CONTRACTS: list[Contract] = [
         ("tokenizer", "hf_model_type", "chat_template_kwargs"),
         "trainer: carry_over",
     ),
+    ("verl.utils.config", "omega_conf_to_dataclass", ("config",), "trainer: carry_over"),
+    ("verl.workers.config", "HFModelConfig", ("path", "hf_config_path", "trust_remote_code"), "carry_over"),
     ("verl.workers.engine_workers", "ActorRolloutRefWorker.compute_log_prob", ("data",), "carry_over"),
     ("verl.workers.utils.padding", "response_from_nested", ("tensor", "response_mask"), "carry_over"),
     ("transfer_queue", "kv_clear", ("keys", "partition_id"), "carry_over"),
@@ -96,6 +99,20 @@ CONTRACTS: list[Contract] = [
     # the plugin
     ("verl.utils.config", "validate_config", ("config", "use_reference_policy", "use_critic"), "plugin"),
     ("verl.trainer.main_ppo", "validate_config", ("config", "use_reference_policy", "use_critic"), "plugin"),
+    # the checks before Ray
+    (TRAINER, "TRAINER_REGISTRY", None, "preflight"),
+    ("verl.utils.model", "get_hf_auto_model_class", ("hf_config",), "preflight_model"),
+    (
+        "verl.utils.model",
+        "update_model_config",
+        ("module_config", "override_config_kwargs"),
+        "preflight_model",
+    ),
+    # running clusters, and the last line
+    ("ray._private.services", "canonicalize_bootstrap_address", ("addr", "temp_dir"), "cluster"),
+    ("ray.util", "get_node_ip_address", None, "cluster"),
+    ("hydra.experimental.callback", "Callback.on_job_end", ("self", "config", "job_return"), "last_line"),
+    ("hydra.core.utils", "JobReturn", ("cfg", "status"), "last_line"),
     ("verl.utils.device", "auto_set_device", ("config",), "plugin: preflight_sft"),
     (
         "verl.utils.dataset.multiturn_sft_dataset",
@@ -211,6 +228,25 @@ def test_pinned_version(name: str, expected: str) -> None:
     if name in plugin.VERSIONS_CPU and accelerator.is_gpu_stack():
         pytest.skip("this is the GPU stack: these versions are the CPU stack's")
     assert version(name).split("+")[0] == expected
+
+
+def test_each_rank_writes_files_of_these_names() -> None:
+    """By them a checkpoint is known to lie partly on another machine, or to be of another number of workers."""
+    source = inspect.getsource(
+        resolve("verl.utils.checkpoint.fsdp_checkpoint_manager", "FSDPCheckpointManager")
+    )
+    for kind in ("model", "optim", "extra_state"):
+        assert f'"{kind}_world_size_{{self.world_size}}_rank_{{self.rank}}.pt"' in source
+
+
+def test_a_joining_ray_refuses_what_is_taken_out_for_it() -> None:
+    source = inspect.getsource(resolve("ray._private.worker", "init"))
+    joining = source.partition("we are connecting to an existing cluster.")[2].partition("Setup and verify")[
+        0
+    ]
+    refused = set(re.findall(r"([a-z_]+)(?: is not None| and len|:\n)", joining))
+    assert {"num_cpus", "num_gpus", "resources", "labels", "object_store_memory"} <= refused
+    assert refused - {"else"} <= set(cluster._ONLY_TO_START)
 
 
 def test_a_batch_is_balanced_after_it_is_scored_and_before_its_log_probabilities() -> None:

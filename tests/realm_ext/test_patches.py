@@ -3,6 +3,8 @@
 import ast
 import importlib
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -68,9 +70,35 @@ def test_each_symbol_is_patched_once() -> None:
 def test_install_hooks_every_patch(monkeypatch: pytest.MonkeyPatch) -> None:
     hooked = []
     monkeypatch.setattr(patches, "when_imported", lambda module: lambda apply: hooked.append((module, apply)))
-    patches.install(patches.ON_CPU)
-    assert hooked == [(patch.module, patch.apply) for patch in patches.ON_CPU]
-    assert {*patches.ON_CPU, *patches.EVERYWHERE} == set(PATCHES)
+    patches.install()
+    assert hooked == [(patch.module, patch.apply) for patch in PATCHES]
+
+
+def test_with_an_accelerator_only_what_is_needed_there_is_patched(monkeypatch: pytest.MonkeyPatch) -> None:
+    hooked = []
+    monkeypatch.setattr(patches, "when_imported", lambda module: lambda apply: hooked.append(apply.__name__))
+    patches.install(on_cpu=False)
+    assert hooked == [
+        "_group_that_others_reach",
+        "_sender_of_this_ray",
+        "_receiver_of_this_ray",
+        "_micro_batches_of_like_lengths",
+    ]
+
+
+def test_a_process_group_is_made_after_gloo_has_its_interface(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[Any] = []
+    torch_distributed = SimpleNamespace(init_process_group=lambda *given, **more: done.append((given, more)))
+    monkeypatch.setattr(patches, "choose_gloo_interface", lambda: done.append("interface"))
+    patches._group_that_others_reach(torch_distributed)
+    torch_distributed.init_process_group("cpu:gloo,cpu:gloo", world_size=2)
+    torch_distributed.init_process_group(backend="cpu:gloo,cuda:nccl")
+    assert done == [
+        "interface",
+        (("cpu:gloo",), {"world_size": 2}),
+        "interface",
+        (("cpu:gloo,cuda:nccl",), {}),
+    ]
 
 
 def test_upstream_functions_are_replaced_nowhere_else() -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,104 +13,7 @@ from realm_ext.adaptive import Levels
 from realm_ext.checkpoints import mark_whole, step_folder
 from realm_ext.config import read_config
 from realm_ext.preflight import ConfigError, check
-
-ROUTES = RL_SCHEMA.field("extra_info").type.field("routes").type
-
-
-def make_row(index: int, question: str = "2+3?", right: int = 1, **info: Any) -> dict[str, Any]:
-    routes = [
-        {
-            "steps": ["a", "b"],
-            "answer": "5",
-            "label": i < right,
-            "sound": None,
-            "first_error": None,
-            "source": "x",
-        }
-        for i in range(4)
-    ]
-    return {
-        "data_source": "realm/math",
-        "prompt": [{"role": "user", "content": question}],
-        "ability": "math",
-        "reward_model": {"style": "rule", "ground_truth": "5"},
-        "extra_info": {
-            "uid": f"u{index}",
-            "index": index,
-            "split": "train",
-            "regime": None,
-            "routes": routes,
-            **info,
-        },
-        "agent_name": "realm",
-    }
-
-
-def write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema = RL_SCHEMA) -> Path:
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a real tokenizer: one token per character."""
-    tokenizers = pytest.importorskip("tokenizers")
-    transformers = pytest.importorskip("transformers")
-    folder = tmp_path_factory.mktemp("model")
-    characters = [chr(code) for code in range(10, 127)]
-    tokenizer = tokenizers.Tokenizer(
-        tokenizers.models.WordLevel({c: i for i, c in enumerate(characters)}, unk_token="~")
-    )
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Split(tokenizers.Regex("[\\s\\S]"), "isolated")
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="~")
-    fast.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
-    fast.save_pretrained(folder)
-    (folder / "config.json").write_text('{"model_type": "qwen2"}')
-    return folder
-
-
-@pytest.fixture
-def config(tmp_path: Path, model: Path) -> DictConfig:
-    train = write(tmp_path / "train.parquet", [make_row(i, right=1 + i % 2) for i in range(8)])
-    val = write(tmp_path / "val.parquet", [make_row(9, regime="guided", split="test")])
-    made = OmegaConf.create(
-        {
-            "realm": {"schedule": {"kind": "linear", "fade_steps": 6}},
-            "data": {
-                "train_files": str(train),
-                "val_files": [str(val)],
-                "prompt_key": "prompt",
-                "max_prompt_length": 120,
-                "train_batch_size": 4,
-                "filter_overlong_prompts": False,
-                "apply_chat_template_kwargs": {},
-            },
-            "actor_rollout_ref": {
-                "model": {"path": str(model), "tokenizer_path": None},
-                "rollout": {
-                    "n": 8,
-                    "prompt_length": 120,
-                    "agent": {
-                        "default_agent_loop": "single_turn_agent",
-                        "agent_loop_manager_class": "realm_ext.agent_worker.RealmAgentLoopManager",
-                    },
-                },
-            },
-            "algorithm": {"adv_estimator": "realm_grpo"},
-            "reward": {
-                "custom_reward_function": {"path": "pkg://reward_fns", "name": "compute_score"},
-                "reward_manager": {"name": "naive"},
-            },
-            "trainer": {
-                "total_training_steps": None,
-                "total_epochs": 4,
-                "use_v1": True,
-                "v1": {"trainer_mode": "realm_sync"},
-            },
-        }
-    )
-    OmegaConf.set_struct(made, True)
-    return made
+from tests.realm_ext.conftest import make_row, write
 
 
 def refused(config: DictConfig) -> str:
@@ -155,6 +57,8 @@ def test_a_config_without_realm_is_left_alone() -> None:
         ("actor_rollout_ref.model.path", "/no/such/model", "/no/such/model: no such folder"),
         ("actor_rollout_ref.model.path", "./model", "./model: no such folder"),
         ("actor_rollout_ref.model.path", "a/b/c", "a/b/c: no such folder"),
+        ("actor_rollout_ref.model.path", "~/model", "verl takes ~ for a folder of that name"),
+        ("actor_rollout_ref.model.path", "/tmp/", "no path that ends in a slash"),
         ("actor_rollout_ref.model.path", None, "expected a folder or a Hugging Face id"),
         ("data.train_files", "/no/train.parquet", "/no/train.parquet does not exist"),
         ("data.val_files", ["/no/val.parquet"], "/no/val.parquet does not exist"),
@@ -173,6 +77,11 @@ def test_a_config_without_realm_is_left_alone() -> None:
         ("trainer.v1.trainer_mode", "sync", "realm_grpo needs trainer.v1.trainer_mode=realm_sync"),
         ("trainer.v1.trainer_mode", "fast", "fast is unknown"),
         ("trainer.use_v1", False, "use_v1=false"),
+        (
+            "realm",
+            {"schedule": {"kind": "constant"}, "preflight": "loose"},
+            "realm.preflight: 'loose' is unknown; use one of strict, warn",
+        ),
         ("trainer.total_training_steps", 7, "more than 75% of the 7 training steps"),
         ("trainer.total_epochs", 3, "more than 75% of the 6 training steps"),
         ("trainer.total_training_steps", 9, "would end the run at step 8 of"),
@@ -224,101 +133,6 @@ def test_poll_interval_is_checked(config: DictConfig) -> None:
     assert "poll_interval: expected seconds" in refused(config)
 
 
-def test_hub_ids_are_not_taken_for_folders(config: DictConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    from realm_ext import preflight_data
-
-    monkeypatch.setattr(preflight_data, "_check_lengths", lambda *_: None)
-    config.actor_rollout_ref.model.path = "Qwen/Qwen2.5-1.5B-Instruct"
-    check(config)
-
-
-def test_torn_parquet(config: DictConfig) -> None:
-    path = Path(config.data.train_files)
-    path.write_bytes(path.read_bytes()[:-20])
-    assert "train.parquet cannot be read as parquet" in refused(config)
-
-
-@pytest.mark.parametrize(
-    ("drop", "text"),
-    [
-        ("prompt", "column prompt is missing"),
-        ("data_source", "column data_source is missing"),
-        ("reward_model", "column reward_model is missing"),
-    ],
-)
-def test_missing_columns(config: DictConfig, drop: str, text: str) -> None:
-    schema = pa.schema([field for field in RL_SCHEMA if field.name != drop])
-    write(Path(config.data.train_files), [make_row(0)], schema)
-    assert text in refused(config)
-
-
-@pytest.mark.parametrize(
-    ("name", "changed", "value", "text"),
-    [
-        ("prompt", pa.string(), "q", "column prompt must be a list of chat messages"),
-        ("reward_model", pa.string(), "5", "column reward_model must be a struct with ground_truth"),
-        ("extra_info", pa.string(), "x", "column extra_info must be a struct"),
-        (
-            "extra_info",
-            pa.struct([("routes", pa.null())]),
-            {"routes": None},
-            "routes must be a list of structs",
-        ),
-        (
-            "extra_info",
-            pa.struct([("routes", pa.list_(pa.struct([("steps", pa.string())])))]),
-            {"routes": []},
-            "routes lacks the field answer, label",
-        ),
-        ("extra_info", pa.struct([("routes", ROUTES)]), {"routes": []}, "routes but no uid"),
-    ],
-)
-def test_wrong_types(config: DictConfig, name: str, changed: pa.DataType, value: Any, text: str) -> None:
-    schema = pa.schema([pa.field(f.name, changed if f.name == name else f.type) for f in RL_SCHEMA])
-    write(Path(config.data.train_files), [{**make_row(0), name: value}], schema)
-    assert text in refused(config)
-
-
-@pytest.mark.parametrize(
-    ("row", "text"),
-    [
-        (make_row(0, uid=None), "extra_info.uid must be a text"),
-        (make_row(0, regime="half"), "regime must be guided, unguided or null"),
-        ({**make_row(0), "data_source": "realm/astrology"}, "unknown domain 'astrology'"),
-        ({**make_row(0), "extra_info": {"uid": "u", "routes": [{"steps": None}]}}, "route lacks"),
-    ],
-)
-def test_bad_rows(config: DictConfig, row: dict[str, Any], text: str) -> None:
-    write(Path(config.data.train_files), [row])
-    assert text in refused(config)
-
-
-def test_an_empty_file(config: DictConfig) -> None:
-    write(Path(config.data.val_files[0]), [])
-    assert "val.parquet has no rows" in refused(config)
-
-
-def test_the_longest_prompt_is_found_in_a_large_file(
-    config: DictConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("realm_ext.preflight_data.MAX_TOKENISED", 10)
-    rows = [make_row(i) for i in range(40)]
-    rows[33] = make_row(33, question="x" * 300)
-    write(Path(config.data.train_files), rows)
-    message = refused(config)
-    assert "row 33 of" in message
-    assert "a question is never cut" in message
-
-
-def test_rows_that_verls_filter_leaves_out_are_only_mentioned(
-    config: DictConfig, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config.data.filter_overlong_prompts = True
-    write(Path(config.data.train_files), [make_row(i) for i in range(8)] + [make_row(8, question="x" * 300)])
-    check(config)
-    assert "leaves out at least 1 row" in capsys.readouterr().out
-
-
 def test_a_users_own_data_runs_as_it_is(config: DictConfig) -> None:
     schema = pa.schema([f for f in RL_SCHEMA if f.name not in ("extra_info", "agent_name")])
     for path in (config.data.train_files, config.data.val_files[0]):
@@ -339,25 +153,98 @@ def test_all_problems_come_at_once(config: DictConfig) -> None:
 
 
 @pytest.mark.parametrize(
-    "key",
+    ("key", "value", "text"),
     [
-        "algorithm.filter_groups.enable",
-        "actor_rollout_ref.rollout.multi_turn.enable",
-        "reward.reward_model.enable",
+        ("algorithm.filter_groups.enable", True, "guided and unguided taken together"),
+        ("actor_rollout_ref.rollout.multi_turn.enable", True, "asked once and call no tools"),
+        ("actor_rollout_ref.rollout.multi_turn.tool_config_path", "tools.yaml", "asked once"),
+        ("actor_rollout_ref.rollout.multi_turn.function_tool_path", "tools.py", "asked once"),
+        ("reward.reward_model.enable", True, "does not ask a reward model"),
+        ("actor_rollout_ref.rollout.agent.agent_loop_manager_class", "mine.Manager", "is up to it"),
+        ("reward.custom_reward_function.path", "mine.py", "realm.weights have no effect"),
+        ("reward.reward_manager", {"source": "importlib", "name": "Mine"}, "hands `tool_extra_fields` on"),
     ],
 )
-def test_what_takes_the_meaning_of_routes_away_is_refused(config: DictConfig, key: str) -> None:
+def test_what_runs_beside_routes_without_effect_is_said(
+    config: DictConfig, key: str, value: Any, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     OmegaConf.set_struct(config, False)
-    OmegaConf.update(config, key, True)
-    assert f"{key}=true: not supported where the data holds routes" in refused(config)
+    OmegaConf.update(config, key, value, merge=False)
+    check(config)
+    assert text in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("key", ["tool_config_path", "function_tool_path"])
-def test_tools_are_refused(config: DictConfig, key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("reward.reward_manager.name", "dapo"),
+        ("reward.reward_manager.name", "gdpo"),
+        ("reward.custom_reward_function.path", None),
+        ("actor_rollout_ref.rollout.agent.agent_loop_manager_class", None),
+        ("actor_rollout_ref.rollout.n", 1),
+        ("algorithm.adv_estimator", "remax"),
+        ("trainer.total_training_steps", 7),
+    ],
+)
+def test_what_routes_alone_forbid_is_fine_without_them(config: DictConfig, key: str, value: Any) -> None:
+    schema = pa.schema([f for f in RL_SCHEMA if f.name not in ("extra_info", "agent_name")])
+    for path in (config.data.train_files, config.data.val_files[0]):
+        write(Path(path), [{**make_row(i), "data_source": "openai/gsm8k"} for i in range(8)], schema)
+    OmegaConf.update(config, key, value)
+    check(config)
+
+
+def test_verls_own_modes_are_fine_with_verls_own_estimators(config: DictConfig) -> None:
+    schema = pa.schema([f for f in RL_SCHEMA if f.name != "extra_info"])
+    for path in (config.data.train_files, config.data.val_files[0]):
+        write(Path(path), [make_row(i) for i in range(8)], schema)
+    config.algorithm.adv_estimator = "grpo"
+    for mode in ("sync", "colocate_async", "separate_async"):
+        config.trainer.v1.trainer_mode = mode
+        check(config)
+
+
+def test_with_warn_every_problem_is_printed_and_the_run_goes_on(
+    config: DictConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.realm = {**config.realm, "preflight": "warn"}
+    config.actor_rollout_ref.rollout.n = 3
+    config.reward.reward_manager.name = "dapo"
+    check(config)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "the run goes on although" in line]
+    assert len(lines) == 2
+    assert "rollout.n=3 leaves fewer than 2 guided rollouts" in lines[1]
+    assert "reward.reward_manager.name=dapo" in lines[0]
+    assert config.reward.custom_reward_function.reward_kwargs.w_verdict == 0.2
+
+
+def test_options_of_realm_are_read_whatever_preflight_says(config: DictConfig) -> None:
+    config.realm = {**config.realm, "preflight": "warn", "seed": "x"}
+    assert "realm.seed: expected a whole number" in refused(config)
+
+
+def test_a_checkpoint_of_another_world_size(config: DictConfig, tmp_path: Path) -> None:
     OmegaConf.set_struct(config, False)
-    OmegaConf.update(config, f"actor_rollout_ref.rollout.multi_turn.{key}", "tools.yaml")
-    message = refused(config)
-    assert f"{key}=tools.yaml: not supported" in message and "calls no tools; set it to null" in message
+    root = tmp_path / "run"
+    actor = step_folder(root, 4) / "actor"
+    actor.mkdir(parents=True)
+    for rank in range(2):
+        (actor / f"model_world_size_2_rank_{rank}.pt").write_bytes(b"x")
+    (step_folder(root, 4) / "data.pt").write_bytes(b"x")
+    mark_whole(root, 4, {})
+    config.trainer.update({"default_local_dir": str(root), "resume_mode": "auto"})
+    config.trainer.update({"nnodes": 1, "n_gpus_per_node": 1})
+    assert "global_step_4 was saved by 2 training workers, and this run has 1" in refused(config)
+    config.trainer.nnodes = 2
+    check(config)
+    config.trainer.update({"resume_mode": "resume_path", "resume_from_path": str(root / "global_step_4")})
+    check(config)
+    config.trainer.nnodes = 3
+    assert "was saved by 2 training workers, and this run has 3" in refused(config)
+    config.trainer.resume_from_path = str(root / "global_step_5")
+    assert "global_step_5: no such folder" in refused(config)
+    config.trainer.resume_mode = "disable"
+    check(config)
 
 
 def test_another_estimator_is_fine_where_no_route_is_shown(config: DictConfig, tmp_path: Path) -> None:

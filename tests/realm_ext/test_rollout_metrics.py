@@ -2,7 +2,7 @@
 
 import pytest
 
-from realm_ext.rollout_metrics import Rollout, step_metrics, validation_metrics
+from realm_ext.rollout_metrics import Rollout, lost_metrics, step_metrics, validation_metrics
 
 TAG = {"response_len": 4}
 
@@ -46,9 +46,21 @@ def test_step_metrics() -> None:
     assert all(isinstance(value, float) for value in metrics.values())
 
 
+def test_lost_rollouts_and_groups_are_counted() -> None:
+    """Of three groups of two: one is whole, one lost a rollout, one is gone."""
+    there = [stored("a_0_0", True, 1.0), stored("a_1_0", True, 1.0), stored("b_1_0", False, 1.0)]
+    assert lost_metrics(there, 3, 2) == {"realm/lost/rollouts": 3.0, "realm/lost/groups": 1.0}
+    two_outputs = [stored("a_0_0", True, 1.0), stored("a_0_1", True, 1.0)]
+    assert lost_metrics(two_outputs, 1, 1) == {"realm/lost/rollouts": 0.0, "realm/lost/groups": 0.0}
+
+
 def test_names_do_not_change_how_verl_reduces_them() -> None:
     rollouts = [stored("a_0_0", True, 1.0), stored("a_1_0", False, 1.0)]
-    names = [*step_metrics(rollouts), *validation_metrics(["realm/math/guided"], [1.0], {})]
+    names = [
+        *step_metrics(rollouts),
+        *lost_metrics(rollouts, 1, 2),
+        *validation_metrics(["realm/math/guided"], [1.0], {}),
+    ]
     assert not [name for name in names for word in ("max", "min", "sum", "total") if word in name]
 
 
@@ -116,3 +128,17 @@ def test_what_the_trainer_reads_of_a_rollout() -> None:
     assert found.is_right is True
     assert Rollout.from_stored("a_0_0", TAG, {"reward_extra_info": {"acc": 0.0}}).is_right is False
     assert Rollout.from_stored("a_0_0", TAG, {}).is_right is None
+
+
+def test_first_errors_named_stand_beside_the_best_constant_guess() -> None:
+    one: dict[str, float] = {"first_errors": 3, "first_errors_named": 1, "first_errors_guessed": 1.5}
+    other: dict[str, float] = {"first_errors": 1, "first_errors_named": 1, "first_errors_guessed": 0.5}
+    metrics = step_metrics(
+        [
+            stored("a_0_0", True, 1.0, reward=one),
+            stored("a_1_0", True, 1.0, reward=other),
+            stored("a_2_0", False, 1.0),
+        ]
+    )
+    assert (metrics["realm/first_error_acc"], metrics["realm/first_error_guess"]) == (0.5, 0.5)
+    assert "realm/first_error_acc" not in step_metrics([stored("a_0_0", True, 1.0)])

@@ -1,4 +1,4 @@
-"""The trainer mode without a cluster: hooks into verl's trainer, checkpoints around its save and load."""
+"""The trainer mode without a cluster: hooks into verl's trainer."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from omegaconf import DictConfig, OmegaConf
+import torch
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 pytest.importorskip("verl")
 
@@ -16,13 +17,14 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.tensordict_utils import get_tensordict
 from verl.utils.tracking import Tracking
 
+from realm_ext import diagnostics
 from realm_ext import trainer as trainer_module
 from realm_ext.advantages import _STRATA
 from realm_ext.agent_loop import STEP_COLUMN
 from realm_ext.carry import Carried
-from realm_ext.checkpoints import MARKER, TRACKER, step_folder
 from realm_ext.config import read_config
 from realm_ext.report.scalars import read_scalars
+from realm_ext.rollout_metrics import Rollout
 from realm_ext.trainer import RealmTrainerColocateAsync, RealmTrainerSync
 
 
@@ -67,42 +69,6 @@ def make_trainer(root: Path, realm: dict[str, Any] | None = None, **trainer: Any
     made._carried = Carried()
     made._data_fingerprint = ""
     return made
-
-
-@pytest.fixture
-def verl_saves(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """verl's own save, reduced to the files it leaves; the returned list records the limits it was given."""
-    limits: list[Any] = []
-
-    def save(self: Any) -> None:
-        root, step = Path(self.config.trainer.default_local_dir), self.global_steps
-        limits.append(self.config.trainer.max_actor_ckpt_to_keep)
-        (step_folder(root, step) / "actor").mkdir(parents=True, exist_ok=True)
-        (step_folder(root, step) / "actor" / "model.pt").write_bytes(b"x")
-        (step_folder(root, step) / "data.pt").write_bytes(b"x")
-        (root / TRACKER).write_text(str(step))
-
-    monkeypatch.setattr(PPOTrainerSync, "_save_checkpoint", save)
-    return limits
-
-
-@pytest.fixture
-def verl_loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """verl's own load, reduced to what it reads; the returned list records the tracker's content."""
-    read: list[str] = []
-
-    def load(self: Any) -> None:
-        tracker = Path(self.config.trainer.default_local_dir) / TRACKER
-        read.append(tracker.read_text() if tracker.exists() else "none")
-
-    monkeypatch.setattr(PPOTrainerSync, "_load_checkpoint", load)
-    return read
-
-
-def save_at(trainer: RealmTrainerSync, *steps: int) -> None:
-    for step in steps:
-        trainer.global_steps = step
-        trainer._save_checkpoint()
 
 
 def test_it_is_registered_and_reports_sync(tmp_path: Path) -> None:
@@ -159,74 +125,6 @@ def test_metrics_of_finished_steps_survive_a_kill(tmp_path: Path, monkeypatch: p
     assert series["realm/exposure"].steps == (1, 2, 3)
     made.logger = Tracking("p", "e", ["console"])
     made.on_step_begin()
-
-
-def test_saving_marks_and_prunes_after_verl_is_done(tmp_path: Path, verl_saves: list[Any]) -> None:
-    made = make_trainer(tmp_path, max_actor_ckpt_to_keep=2)
-    save_at(made, 2, 4, 6)
-    assert verl_saves == [None, None, None]
-    assert made.config.trainer.max_actor_ckpt_to_keep == 2
-    assert sorted(p.name for p in tmp_path.glob("global_step_*")) == ["global_step_4", "global_step_6"]
-    assert (step_folder(tmp_path, 6) / MARKER).is_file()
-
-
-def test_a_failing_save_leaves_no_marker_and_the_config_as_it_was(
-    tmp_path: Path, verl_saves: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = make_trainer(tmp_path, max_actor_ckpt_to_keep=1, remove_previous_ckpt_in_save=True)
-    save_at(made, 2)
-
-    def fail(self: Any) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(PPOTrainerSync, "_save_checkpoint", fail)
-    with pytest.raises(OSError, match="disk full"):
-        save_at(made, 4)
-    assert made.config.trainer.max_actor_ckpt_to_keep == 1
-    assert made.config.trainer.remove_previous_ckpt_in_save is True
-    assert (step_folder(tmp_path, 2) / MARKER).is_file()
-
-
-def test_resume_after_a_kill_during_the_tracker_write(
-    tmp_path: Path, verl_saves: list[Any], verl_loads: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = make_trainer(tmp_path)
-    save_at(made, 2, 4)
-    (step_folder(tmp_path, 4) / MARKER).unlink()
-    (tmp_path / TRACKER).write_text("")
-    made._load_checkpoint()
-    assert verl_loads == ["2"]
-    said = capsys.readouterr().out
-    assert said.count("\n") == 1
-    assert said.startswith("ReaLM: resuming from step 2")
-    assert not step_folder(tmp_path, 4).exists()
-
-
-def test_resume_in_order_says_nothing(
-    tmp_path: Path, verl_saves: list[Any], verl_loads: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = make_trainer(tmp_path)
-    made._load_checkpoint()
-    save_at(made, 2)
-    made._load_checkpoint()
-    assert verl_loads == ["none", "2"]
-    assert capsys.readouterr().out == ""
-
-
-def test_resume_with_another_schedule_says_so(
-    tmp_path: Path, verl_saves: list[Any], verl_loads: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = make_trainer(tmp_path)
-    save_at(made, 2)
-    made.config.realm.schedule.fade_steps = 99
-    made._load_checkpoint()
-    assert "these changed: realm;" in capsys.readouterr().out
-
-
-def test_other_resume_modes_are_verls_own(tmp_path: Path, verl_loads: list[str]) -> None:
-    (tmp_path / TRACKER).write_text("")
-    make_trainer(tmp_path, resume_mode="disable")._load_checkpoint()
-    assert verl_loads == [""]
 
 
 def test_advantages_know_the_regime_and_padding_stays_apart(
@@ -335,9 +233,107 @@ def test_a_carried_rollout_is_compared_with_unguided_ones_and_stays_in_the_guide
         ([("u", "unguided"), ("u", "guided"), ("u", "unguided")], {0: (("u", "guided"), 1.25)}),
     ]
     assert [rollout.carried for rollout in made._rollouts_of_step] == [True, False, False]
-    made.processor = object()
-    with pytest.raises(ValueError, match="a model with images"):
-        made._balance_batch(batch, metrics)
+
+
+def test_a_diagnostic_that_fails_is_said_once_and_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk under the traces and TensorBoard, a broken metric, a model whose config cannot be read."""
+    monkeypatch.setattr(diagnostics, "_failed", set())
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise OSError("No space left on device")
+
+    extra: np.ndarray = np.empty(1, dtype=object)
+    extra[0] = {"guided": True, "exposure": 1.0, "reward_extra_info": {"score": 1.0, "outcome": 1.0}}
+    batch = SimpleNamespace(keys=["u_0_0"], tags=[{"response_len": 2}], partition_id="train")
+    made = make_trainer(tmp_path, test_freq=1)
+    made.total_training_steps, made.tokenizer = 9, None
+    with open_dict(made.config):
+        made.config.actor_rollout_ref.model = {"path": "remote"}
+        made.config.actor_rollout_ref.rollout.temperature = 1.0
+    made.actor_rollout_wg = SimpleNamespace(_dispatch_info={"actor": [0]})
+    made.logger = SimpleNamespace(logger={"tensorboard": SimpleNamespace(writer=SimpleNamespace(flush=fail))})
+    monkeypatch.setattr(trainer_module.tq, "kv_batch_get", lambda **_: {"extra_fields": extra})
+    monkeypatch.setattr(PPOTrainerSync, "on_step_begin", lambda self: None)
+    monkeypatch.setattr(PPOTrainerSync, "_compute_advantage", lambda self, batch, metrics: batch)
+    monkeypatch.setattr(PPOTrainerSync, "step", lambda self, m, t: self._compute_advantage(batch, m))
+    monkeypatch.setattr(PPOTrainerSync, "_val_metrics_update", lambda *_, **__: {"val-core/x": 1.0})
+    for name in ("step_metrics", "validation_metrics", "lost_metrics", "omega_conf_to_dataclass"):
+        monkeypatch.setattr(trainer_module, name, fail)
+    monkeypatch.setattr(trainer_module.traces, "write", fail)
+    monkeypatch.setattr(made, "_warn_of_stall", fail)
+    for made.global_steps in (1, 2):
+        made.on_step_begin()
+        metrics: dict[str, Any] = {}
+        assert made.step(metrics, {}) is batch
+        assert metrics == {"realm/schedule": 0.5}
+        assert made._val_metrics_update([], [], {"reward": []}, []) == {"val-core/x": 1.0}
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == len({line.partition(" failed, and")[0] for line in said}) == 7
+    assert all(line.startswith("ReaLM: ") and " failed, and the run goes on" in line for line in said)
+    assert sum("No space left on device" in line for line in said) == 7
+
+
+def test_the_model_type_is_what_verl_made_of_the_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """verl copies a remote path, reads `hf_config_path` and trusts remote code if told to; so nothing is read anew."""
+    made = make_trainer(tmp_path)
+    made.tokenizer = object()
+    with open_dict(made.config):
+        made.config.actor_rollout_ref.model = {"path": "hdfs://nowhere", "trust_remote_code": True}
+    given: list[Any] = []
+    model = SimpleNamespace(hf_config=SimpleNamespace(model_type="of_remote_code"))
+
+    def omega_conf_to_dataclass(config: Any) -> Any:
+        given.append(config)
+        return model
+
+    monkeypatch.setattr(trainer_module, "omega_conf_to_dataclass", omega_conf_to_dataclass)
+    monkeypatch.setattr(
+        trainer_module, "create_continuous_token_builder", lambda tokenizer, **options: options
+    )
+    assert made._token_builder == {"hf_model_type": "of_remote_code", "chat_template_kwargs": {}}
+    assert given[0].path == "hdfs://nowhere" and given[0].trust_remote_code is True
+
+
+def test_steps_without_anything_to_learn_bring_one_warning_with_an_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = make_trainer(tmp_path, {"warn_after": 2, "traces": False})
+    with open_dict(made.config):
+        made.config.data.max_response_length = 9
+    made.tokenizer = SimpleNamespace(decode=lambda ids: f"tokens {ids}")
+    stored = {"responses": torch.nested.as_nested_tensor([torch.tensor([5, 6])], layout=torch.jagged)}
+    asked: list[Any] = []
+
+    def kv_batch_get(**given: Any) -> Any:
+        asked.append(given)
+        return stored
+
+    monkeypatch.setattr(trainer_module.tq, "kv_batch_get", kv_batch_get)
+    batch = SimpleNamespace(
+        keys=["pad_0_0", "u_0_0"],
+        tags=[{"response_len": 1, "is_padding": True}, {"response_len": 2}],
+        partition_id="train",
+    )
+
+    def step(self: Any, metrics: Any, timing: Any) -> Any:
+        extra = {"exposure": 0.0, "reward_extra_info": {"score": 0.0, "format": 0.0}}
+        self._rollouts_of_step = [Rollout.from_stored(f"u_{i}_0", {"response_len": 2}, extra) for i in (0, 2)]
+        return batch
+
+    monkeypatch.setattr(PPOTrainerSync, "step", step)
+    for made.global_steps in range(1, 7):
+        metrics: dict[str, Any] = {}
+        made.step(metrics, {})
+        assert metrics == {"realm/lost/rollouts": 30.0, "realm/lost/groups": 3.0}, "of 4 groups of 8"
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith("ReaLM: for 2 steps in a row, up to step 2, every rollout was malformed")
+    assert "'tokens [5, 6]'" in said[0]
+    assert [given["keys"] for given in asked] == [["u_0_0"]]
 
 
 def test_validation_adds_both_regimes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

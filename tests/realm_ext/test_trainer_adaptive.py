@@ -18,7 +18,8 @@ from realm_ext.agent_loop import EXPOSURE_COLUMN
 from realm_ext.checkpoints import step_folder
 from realm_ext.rollout_metrics import Rollout
 from realm_ext.trainer import RealmTrainerSync, visits_of
-from tests.realm_ext.test_trainer import make_trainer, save_at, verl_saves  # noqa: F401
+from tests.realm_ext.test_resume import save_at, verl_saves  # noqa: F401
+from tests.realm_ext.test_trainer import make_trainer
 
 ADAPTIVE = {"adaptive": {"kind": "per_question", "start": 0.8}}
 ROUTE = {"steps": ["s"], "answer": "1", "label": True}

@@ -49,6 +49,9 @@ KEYS = {
     "exposure",
     "n_shown",
     "n_disputed",
+    "first_errors",
+    "first_errors_named",
+    "first_errors_guessed",
     "right_judged_right",
     "right_judged_wrong",
     "wrong_judged_right",
@@ -119,6 +122,20 @@ def test_unguided(info: dict[str, Any] | None) -> None:
 def test_bad_row_is_said_and_scored_unguided(info: dict[str, Any]) -> None:
     result = compute_score(UNGUIDED, "<answer> 18 </answer>", "18", info)
     assert (result["reason"], result["guided"], result["outcome"]) == (Reason.BAD_ROW, 0, 1.0)
+
+
+@pytest.mark.parametrize("opened", [True, np.bool_(True), 1])
+def test_thinking_that_the_prompt_opened_never_counts(opened: Any) -> None:
+    cut = "First guess: <answer> 18 </answer>. Hmm, let me verify by"
+    result = compute_score(UNGUIDED, cut, "18", {"thinking_opened": opened})
+    assert (result["acc"], result["format"], result["reason"]) == (0, 0, Reason.NO_ANSWER)
+    closed = compute_score(UNGUIDED, "so </think>\n<answer> 18 </answer>", "18", {"thinking_opened": opened})
+    assert (closed["acc"], closed["format"]) == (1, 1)
+
+
+@pytest.mark.parametrize("info", [None, {}, *({"thinking_opened": no} for no in (False, None, float("nan")))])
+def test_nobody_said_that_the_prompt_opened_it(info: dict[str, Any] | None) -> None:
+    assert compute_score(UNGUIDED, "<answer> 18 </answer>", "18", info)["acc"] == 1
 
 
 def test_unknown_domain_is_refused_by_name() -> None:

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from reward_fns.domains.math import DOMAIN
 from reward_fns.mrpv import (
     Weights,
+    best_constant_guesses,
+    best_guess_rate,
     check_weights,
     decisive_credit,
+    first_error_counts,
     is_consistent,
     measured_guess_rates,
     measured_right_share,
@@ -149,6 +152,13 @@ def test_guess_rates_need_enough_undisputed_routes() -> None:
     assert measured_guess_rates([*many, *few, *disputed, route(True)]) == {3: (0.5, 0.5, 0.0)}
 
 
+def test_the_best_constant_guess_is_the_commonest_first_error_of_a_length() -> None:
+    bank = [route(False, steps=3, first_error=i) for i in (2, 1, 2)]
+    bank += [route(False, steps=4, first_error=i) for i in (3, 0)]
+    bank += [route(True, steps=5), route(False, steps=6)]
+    assert best_constant_guesses(bank) == {3: 2, 4: 0}
+
+
 def test_measured_share_is_a_mean_over_questions() -> None:
     disputed = Route(("s",), "18", True, False, None, "test")
     banks = [[route(True)], [route(True), route(False), route(False), route(False), disputed], [disputed], []]
@@ -231,3 +241,30 @@ def test_every_score_is_in_the_range(
     weights = Weights(outcome=0)
     low, high = process_range(weights, share)
     assert low - 1e-9 <= parts.score(weights) <= high + 1e-9
+
+
+def test_first_errors_named_and_what_the_best_constant_guess_would_name() -> None:
+    """Two routes of three steps and one of two; of three steps the likeliest first error is right 60% of the time."""
+    shown = [route(False, steps=3, first_error=1), route(False, steps=3, first_error=0)]
+    shown += [route(False, steps=2, first_error=1), route(True, steps=3), route(False, steps=3)]
+    verdicts = [Verdict(False, 1), Verdict(False, 1), None, Verdict(True, None), Verdict(False, 0)]
+    rates = {3: (0.3, 0.6, 0.1)}
+    assert first_error_counts(shown, verdicts, rates) == {
+        "first_errors": 2,
+        "first_errors_named": 1,
+        "first_errors_guessed": pytest.approx(1.2),
+    }
+    everything = first_error_counts(shown, verdicts)  # nothing known: each step is as likely
+    assert everything == {
+        "first_errors": 3,
+        "first_errors_named": 1,
+        "first_errors_guessed": pytest.approx(2 / 3 + 1 / 2),
+    }
+
+
+def test_the_best_guess_rate_is_measured_length_by_length() -> None:
+    bank = [route(False, steps=3, first_error=i) for i in (2, 1, 2)]
+    bank += [route(False, steps=4, first_error=i) for i in (3, 0)]
+    bank += [route(True, steps=5), route(False, steps=6)]
+    assert best_guess_rate(bank) == pytest.approx((2 + 1) / 5)
+    assert best_guess_rate([route(True), route(False, steps=6)]) is None

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_fns.response import MAX_CHARS, PROBLEMS, Response, Verdict, parse_response, render_response
+from reward_fns.response import (
+    MAX_CHARS,
+    PROBLEMS,
+    Response,
+    Verdict,
+    opens_thinking,
+    parse_response,
+    render_response,
+)
 
 RIGHT, WRONG_3 = Verdict(True), Verdict(False, 2)
 GOOD = "<think> so </think>\n<verdicts>\n1: right\n2: wrong at 3\n</verdicts>\n<answer> 18 </answer>"
@@ -90,6 +98,50 @@ def test_thinking_never_counts() -> None:
     assert parse_response("hm <answer>1</answer> </think><answer>2</answer>", 0).answer == "2"
 
 
+@pytest.mark.parametrize(
+    ("text", "answers", "problems"),
+    [
+        ("First guess: <answer> 4 </answer>. Hmm, let me verify by", (), {"no_answer", "unclosed_think"}),
+        ("<answer>4</answer>", (), {"no_answer", "unclosed_think"}),
+        ("<think> so <answer>4</answer>", (), {"no_answer", "unclosed_think"}),
+        ("so 4 </think><answer>4</answer>", ("4",), set()),
+        ("<think> so 4 </think><answer>4</answer>", ("4",), set()),
+        ("\n<think> so 4 </think><answer>4</answer>", ("4",), set()),
+        ("is it <answer>3</answer>? </think><answer>4</answer>", ("4",), set()),
+        ("a </think><answer>3</answer></think><answer>4</answer>", ("4",), {"several_think"}),
+        ("a <think> b <answer>3</answer></think><answer>4</answer>", ("4",), {"several_think"}),
+        ("a </think><answer>4</answer><think> b <answer>3</answer>", ("4",), {"unclosed_think"}),
+    ],
+)
+def test_thinking_that_the_prompt_opened_never_counts(
+    text: str, answers: tuple[str, ...], problems: set[str]
+) -> None:
+    parsed = parse_response(text, 0, opened=True)
+    assert (parsed.answers, set(parsed.problems)) == (answers, problems)
+
+
+def test_verdicts_in_thinking_that_the_prompt_opened_do_not_count() -> None:
+    inside = "<verdicts>\n1: wrong\n</verdicts><answer>4</answer>"
+    assert parse_response(inside, 1, opened=True).verdicts == (None,)
+    parsed = parse_response(f"{inside}</think><verdicts>\n1: right\n</verdicts><answer>5</answer>", 1, True)
+    assert (parsed.verdicts, parsed.answer, parsed.problems) == ((Verdict(True),), "5", ())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "opened"),
+    [
+        ("<|im_start|>assistant\n<think>\n", True),
+        ("<｜Assistant｜><think>", True),
+        ("<|im_start|>assistant\n", False),
+        ("<|im_start|>assistant\n<think>\n\n</think>\n\n", False),
+        ("What does <think> mean?<|im_end|>\n<|im_start|>assistant\n", False),
+        ("", False),
+    ],
+)
+def test_how_a_prompt_ended(prompt: str, opened: bool) -> None:
+    assert opens_thinking(prompt) is opened
+
+
 def test_blocks_inside_blocks_do_not_count() -> None:
     inside = "<verdicts>\n1: right\n<answer>5</answer></verdicts>"
     assert parse_response(inside, 1).answer is None
@@ -120,5 +172,6 @@ def test_linear_time(unit: str) -> None:
     text = unit * (MAX_CHARS // len(unit))
     started = time.perf_counter()
     parse_response(text, 2)
+    parse_response(text[8:], 2, opened=True)
     parse_response(f"<verdicts>{text[:-40]}</verdicts>", 2)
     assert time.perf_counter() - started < 2.0

@@ -1,7 +1,8 @@
 """Reading the option that a text names: `B`, `(b)`, `B.`, `option B`, `(B) five miles`.
 
 Serves the section "Domains" of the design; used by the domains `choice` and `logic`. Options go from A to J.
-What follows a letter counts as the option's own words, unless it names another option or takes the choice back.
+What follows a letter counts as the option's own words, unless it names another option or takes the choice back. After a
+dash or in brackets (`B - aspirin`, `B (aspirin)`) it may be something else: see `read_loosely`.
 """
 
 from __future__ import annotations
@@ -22,9 +23,14 @@ _WITH_WORDS = re.compile(
     rf"{_LEAD}(?:\(({_LETTER})\)|\[({_LETTER})\]|({_LETTER})\)|([{LETTERS}])[.:])[*_]{{0,2}} ?(?![ )])(.+)",
     re.IGNORECASE | re.DOTALL,
 )
+_LOOSE = re.compile(
+    rf"{_LEAD}[(\[]?({_LETTER})[)\]]?(?: [-–—] (.+)| \(([^()]+)\))", re.IGNORECASE | re.DOTALL
+)
+_BOLD = re.compile(r"(\*\*|__)([^*_]+)\1")
 _NAMED = re.compile(
     rf"[(\[]({_LETTER})[)\]]"
     rf"|(?<![\w'])({_LETTER})\)"
+    rf"|(?<![\w'])([{LETTERS}])(?= [-–—(])"
     rf"|(?<![\w'])([{LETTERS}])[.:](?= )"
     r"|(?:\b(?:or|and|nor|not|but|also|either|neither|maybe|option|choice|answer)|[,/&|;+])[ ,:]{0,3}"
     rf"([{LETTERS}])(?![\w'])"
@@ -48,11 +54,31 @@ def read_letter(text: str) -> str | None:
     if alone:
         return alone[1].upper()
     led = split_option(text)
-    if led is None:
+    return led[0] if led and not _is_taken_back(*led) else None
+
+
+def read_loosely(text: str) -> tuple[str, str] | None:
+    """Letter and words of a text like `B - five miles` or `B (five miles)`; None where it is none, hedges, or names several.
+
+    Whether the letter alone counts is the caller's matter: where the right option's words are known, these have to be them.
+    """
+    match = _LOOSE.fullmatch(bare(text)) if len(text) <= MAX_CHARS else None
+    if match is None:
         return None
-    letter, words = led
+    letter, words = match[1].upper(), (match[2] or match[3]).strip(_QUOTES)
+    return None if _ALONE.fullmatch(words) or _is_taken_back(letter, words) else (letter, words)
+
+
+def names(text: str, letter: str, words: str) -> bool:
+    """Whether a text is this option's letter and its words, and nothing else."""
+    between = rf"{_LEAD}[(\[]?{letter}[)\]]?[\s:.,)–—-]*\(?{re.escape(bare(words))}\)?"
+    return len(text) <= MAX_CHARS and re.fullmatch(between, bare(text), re.IGNORECASE) is not None
+
+
+def _is_taken_back(letter: str, words: str) -> bool:
+    """Whether what follows a letter names another one or denies it."""
     others = {next(filter(None, match.groups())).upper() for match in _NAMED.finditer(words)}
-    return None if others - {letter} or _RETRACTED.match(words) else letter
+    return bool(others - {letter} or _RETRACTED.match(words))
 
 
 def split_option(text: str) -> tuple[str, str] | None:
@@ -65,4 +91,4 @@ def split_option(text: str) -> tuple[str, str] | None:
 
 def bare(text: str) -> str:
     """The text without Markdown, quotes, LaTeX fonts and a final stop."""
-    return clean(text.strip(_QUOTES)).strip(_QUOTES)
+    return clean(_BOLD.sub(r"\2", text).strip(_QUOTES)).strip(_QUOTES)

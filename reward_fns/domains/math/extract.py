@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import re
 
-from reward_fns.answers import Match, clean, compare, surely_same
+from reward_fns.answers import MAX_CHARS, Match, clean, compare, prepared, surely_same
 from reward_fns.domains.final_answer import A_LINE, ANSWER_LINE, HASHES
 from reward_fns.domains.final_answer import final_answer as find_final
 from reward_fns.numbers import read_number, render_number
 
 MAX_ANSWER_CHARS = 300
+"""Longer texts are no answer, unless they are one number."""
 
 _HEDGE = re.compile(
     r"\b(?:either|maybe|perhaps|possibly|probably|alternatively|versus|vs|not sure|between|guess)\b"
     r"|[?;]",
     re.IGNORECASE,
 )
+_DIGITS = re.compile(rf"[-+]?[0-9.,]{{1,{MAX_CHARS - 1}}}")
 _OR = re.compile(r"\bor\b|\\(?:lor|vee)(?![A-Za-z])", re.IGNORECASE)
 _STATED = re.compile(r".*?(?:[=<>]|\\(?:le|ge|lt|gt|neq)(?![A-Za-z]))| ?[(\[].*,.*[)\]] ?\Z")
 """`x < 1 or x > 2`, `x = 1 or x = 2` and `(1, 2) or (3, 4)` are one answer each, `1 or 2` is none."""
@@ -40,7 +42,7 @@ def canonical(answer: str) -> str | None:
     None for a hedge, an empty text, or one too long to be an answer.
     """
     answer = answer.strip()
-    if not answer or len(answer) > MAX_ANSWER_CHARS or "\n" in answer:
+    if not answer or "\n" in answer or (len(answer) > MAX_ANSWER_CHARS and not _DIGITS.fullmatch(answer)):
         return None
     cleaned = clean(answer)
     alternatives = _OR.split(cleaned)
@@ -55,4 +57,4 @@ def canonical(answer: str) -> str | None:
 
 
 def _contradicts(one: str, other: str) -> bool:
-    return compare(clean(one), clean(other))[0] is Match.DIFFERENT
+    return compare(prepared(one), prepared(other))[0] is Match.DIFFERENT

@@ -8,8 +8,11 @@ Serves the section "Domains" of the design. What counts as the same number:
 * A percent equals the bare number before the sign and that number over 100, as answers are written either way.
   100 basis points (`bps`) are one percent; percentage points are percent.
 * A unit or currency on one side only is ignored; two different ones are never the same answer.
-* `TOLERANCE` (ours): where the gold answer was rounded, that is written with a decimal point, a percent sign or a
-  scale word, a value within 1/200 of it is right. Other gold answers (years, counts, whole amounts) are exact.
+* Where the gold answer has a scale word, a bare number may be on that scale: with the gold `-1642 million dollars` both
+  `-1642` and `-1,642,000,000` are right, `-1642 dollars` is not. The domain does not see the question, which says it.
+* Rounding: a gold answer written with decimals is right as what rounds to it at its own last digit, and as what it
+  rounds to at the answer's last digit, if that answer has `MIN_DIGITS` digits: for `0.1371` that is `13.7%`, not `14%`.
+  All other gold answers (years, counts, whole amounts, whole millions and percents) are exact.
 """
 
 from __future__ import annotations
@@ -20,11 +23,14 @@ from typing import ClassVar
 
 from reward_fns.domains.base import Domain, Rule, rules_beside
 from reward_fns.domains.final_answer import A_LINE, ANSWER_LINE, HASHES, final_answer
-from reward_fns.domains.numeric.amounts import read_amount, render_amount, was_rounded
+from reward_fns.domains.numeric.amounts import last_digit, read_amount, render_amount
 from reward_fns.numbers import Number
 
-TOLERANCE = Fraction(1, 200)
-"""Largest difference from a rounded gold answer, relative to it."""
+TOLERANCE = Fraction(1, 2)
+"""Largest difference that rounding makes, in units of the last digit."""
+
+MIN_DIGITS = 3
+"""An answer rounded to fewer digits that count is another number."""
 
 _LINES = (HASHES, A_LINE, ANSWER_LINE)
 _WORDS = ("yes", "no")
@@ -44,10 +50,8 @@ class NumericDomain(Domain):
         return final_answer(answer_text, _canonical, _same, lambda a, b: not _same(a, b), _LINES)
 
     def equivalent(self, prediction: str, gold: str) -> bool:
-        wanted = self.extract(gold)
-        if wanted is None:
-            return False
-        return _same(prediction, wanted, TOLERANCE if was_rounded(gold) else Fraction(0))
+        wanted = final_answer(gold, _written, _same, lambda a, b: not _same(a, b), _LINES)
+        return wanted is not None and (_same(prediction, wanted) or _rounds(prediction, wanted))
 
 
 def _canonical(text: str) -> str | None:
@@ -61,20 +65,47 @@ def _canonical(text: str) -> str | None:
     return rendered if read_amount(rendered) == amount else None
 
 
-def _same(prediction: str, wanted: str, tolerance: Fraction = Fraction(0)) -> bool:
+def _written(text: str) -> str | None:
+    """One answer as it was written, with all its digits."""
+    return None if _canonical(text) is None else text.strip(" \t\n*_`\"'.").casefold()
+
+
+def _same(prediction: str, wanted: str) -> bool:
     if prediction == wanted:
         return True
     amount, gold = read_amount(prediction), read_amount(wanted)
-    if amount is None or gold is None or (amount.unit and gold.unit and amount.unit != gold.unit):
+    if amount is None or gold is None or not _comparable(amount, gold):
         return False
-    return any(abs(value - gold.value) <= tolerance * abs(gold.value) for value in _values(amount, gold))
+    return any(factor * amount.value == gold.value for factor in _percents(amount, gold))
 
 
-def _values(amount: Number, gold: Number) -> tuple[Fraction, ...]:
-    """What `amount` may stand for on the gold answer's scale of percent."""
+def _rounds(prediction: str, wanted: str) -> bool:
+    """Whether one of them is the other rounded, or the prediction is on the gold answer's scale."""
+    amount, gold = read_amount(prediction), read_amount(wanted)
+    if amount is None or gold is None or not _comparable(amount, gold):
+        return False
+    factors = list(_percents(amount, gold))
+    if gold.scale and not (amount.scale or amount.unit or amount.percent):
+        factors.append(Fraction(10) ** gold.scale)
+    digit = last_digit(amount)
+    rounded = TOLERANCE * digit if digit and abs(amount.value) >= 10 ** (MIN_DIGITS - 1) * digit else 0
+    for factor in factors:
+        gap = abs(factor * amount.value - gold.value)
+        allowed = max(TOLERANCE * last_digit(gold), factor * rounded) if gold.decimals and gold.value else 0
+        if gap <= allowed:
+            return True
+    return False
+
+
+def _comparable(amount: Number, gold: Number) -> bool:
+    return not (amount.unit and gold.unit) or amount.unit == gold.unit
+
+
+def _percents(amount: Number, gold: Number) -> tuple[Fraction, ...]:
+    """What to multiply `amount` by, so that it may stand on the gold answer's scale of percent."""
     if amount.percent == gold.percent:
-        return (amount.value,)
-    return (amount.value, amount.value / 100 if amount.percent else amount.value * 100)
+        return (Fraction(1),)
+    return (Fraction(1), Fraction(1, 100) if amount.percent else Fraction(100))
 
 
 DOMAIN = NumericDomain()

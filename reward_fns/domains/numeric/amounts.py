@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from fractions import Fraction
 
 from reward_fns.answers import clean
 from reward_fns.numbers import SCALES, Number, read_number, render_number
@@ -34,9 +35,7 @@ _NEGATIVE = re.compile(
 _TIMES = re.compile(r"(?<=[0-9]) ?(?:x|times|\\times)\Z", re.IGNORECASE)
 _POINTS = re.compile(r"(?:basis points?|bps|bp)\Z", re.IGNORECASE)
 _PERCENT_POINTS = re.compile(r"(?:percentage points?|per cent|percents?|pp)\Z", re.IGNORECASE)
-_ROUNDED = re.compile(
-    rf"[0-9]?\.[0-9]|%|percent|{'|'.join(SCALES)}|[0-9] ?(?:{'|'.join(_SCALE_LETTERS)})\b", re.IGNORECASE
-)
+_SMALL_SCALES = {power: name for name, power in SCALES.items() if power <= 3}
 _DENIALS = frozenset(
     ["wrong", "incorrect", "false", "never", "nope", "unlikely", "maybe", "perhaps", "probably", "possibly"]
 )
@@ -62,15 +61,35 @@ def read_amount(text: str) -> Number | None:
     number = read_number(cleaned)
     if number is None or number.unit in _SCALE_LETTERS or _DENIALS.intersection(number.unit.split()):
         return None
-    value = number.value / 100 if points else number.value
-    return replace(number, value=-value if negative else value)
+    value = -number.value if negative else number.value
+    return replace(number, value=value / 100, decimals=None) if points else replace(number, value=value)
 
 
 def render_amount(number: Number) -> str:
-    """The canonical text of an amount, which `read_amount` reads back."""
-    return render_number(number.value) + "%" * number.percent + (f" {number.unit}" if number.unit else "")
+    """The canonical text of an amount, which `read_amount` reads back.
+
+    Zeros at the end of decimals stay, as they say how far it was rounded, and so do the words hundred and thousand: where
+    the answer is asked for in millions, `5 thousand` is not 5.
+    """
+    small = _SMALL_SCALES.get(number.scale) if not number.unit and not number.percent else None
+    value = number.value / 10**number.scale if small else number.value
+    written = render_number(value)
+    if number.decimals and not number.scale and number.decimals > (_decimals(value) or 0):
+        whole, tail = divmod(
+            abs(value.numerator) * 10**number.decimals // value.denominator, 10**number.decimals
+        )
+        written = f"{'-' * (value < 0)}{whole}.{tail:0{number.decimals}d}"
+    return written + "%" * number.percent + "".join(f" {word}" for word in (small, number.unit) if word)
 
 
-def was_rounded(gold: str) -> bool:
-    """Whether a gold answer is written as rounded numbers are: with decimals, a percent sign or a scale word."""
-    return _ROUNDED.search(gold) is not None
+def last_digit(number: Number) -> Fraction:
+    """One unit of the last digit that was given, on the scale of the value; 0 where it has no end, as for 1/3."""
+    decimals = number.decimals
+    if decimals is None:
+        decimals = _decimals(number.value / 10**number.scale)
+    return Fraction(0) if decimals is None else Fraction(10) ** (number.scale - decimals)
+
+
+def _decimals(value: Fraction) -> int | None:
+    """How many digits its decimals have; None if they never end, or after very many."""
+    return next((n for n in range(MAX_AMOUNT_CHARS) if 10**n % value.denominator == 0), None)

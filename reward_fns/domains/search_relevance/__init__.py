@@ -47,9 +47,9 @@ class SearchRelevanceDomain(Domain):
         read = self.extract(gold)
         return read is not None and self.extract(prediction) == read
 
-    def check_row(self, row: Mapping[str, Any]) -> list[str]:
+    def check_gold(self, gold: str, row: Mapping[str, Any]) -> list[str]:
         """As the base class; where the question is one of this domain's own, the engine must agree too."""
-        problems = super().check_row(row)
+        problems = super().check_gold(gold, row)
         question = next((m["content"] for m in row.get("prompt") or () if m.get("role") == "user"), None)
         if problems or not isinstance(question, str):
             return problems
@@ -58,7 +58,6 @@ class SearchRelevanceDomain(Domain):
         except ValueError:
             return []  # a question from elsewhere, e.g. ESCI: its label is not the engine's
         label = decide(query, ad).label
-        gold = row["reward_model"]["ground_truth"]
         return (
             []
             if self.equivalent(label, gold)

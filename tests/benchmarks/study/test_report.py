@@ -68,7 +68,46 @@ def test_differences_are_against_every_arm_and_regime_there_is() -> None:
     found = differences(collect(STUDY, ROWS))
     assert {name for name, _ in found} == set(SHARES) - {"realm"}
     assert ("vote", "unguided") not in found
-    assert found["sft", "unguided"].mean == pytest.approx(0.2, abs=0.06)
+    assert found["sft", "unguided"].value == pytest.approx(0.2, abs=0.06)
+
+
+def test_one_seed_is_marked_and_corrected_apart() -> None:
+    lonely = [r for r in ROWS if r.arm != "hints" or r.seed == 0]
+    text = section(collect(STUDY, lonely))
+    (accuracy,) = [
+        line
+        for line in text.splitlines()
+        if line.startswith("| hints | 1 | one training run: questions only |")
+    ]
+    assert " to " in accuracy
+    (difference,) = [line for line in text.splitlines() if line.startswith("| hints | unguided | +")]
+    assert "| one training run: questions only |" in difference
+    found = differences(collect(STUDY, lonely))
+    assert (found["hints", "unguided"].test, found["sft", "unguided"].test) == ("McNemar", "t")
+    assert "one training run: questions only" not in section(collect(STUDY, ROWS))
+
+
+def test_the_first_errors_named_stand_beside_the_best_guess_of_them() -> None:
+    def of(arm: str, guided: dict[str, float]) -> Row:
+        made = row(arm, 0, 0.6)
+        return replace(made, metrics={**made.metrics, "guided": {**made.metrics["guided"], **guided}})
+
+    text = section(
+        collect(
+            STUDY,
+            [
+                of("sft", {"first_error_acc": 0.5}),
+                of("grpo", {"first_error_acc": 0.5, "first_error_guess": 0.625}),
+            ],
+        )
+    )
+    table = text.partition("Slices")[2]
+    heading, _, sft, grpo = ([c.strip() for c in line.split("|")] for line in table.splitlines()[2:6])
+    assert sft[1] == "sft (one training run)"
+    place = heading.index("first_error_acc")
+    assert heading[place + 1] == "best guess of it by length"
+    assert sft[place : place + 2] == ["0.500", "not known"]
+    assert grpo[place : place + 2] == ["0.500", "0.625"]
 
 
 def test_an_arm_with_a_counterpart_of_its_own_is_compared_with_that_one_alone() -> None:

@@ -180,6 +180,9 @@ def test_rows_are_written_once_and_a_failure_stops_nothing_else(
     assert sft.metrics["unguided"]["acc"] == pytest.approx(4 / 6)
     assert sft.metrics["unguided"]["long_tail"] == sft.metrics["unguided"]["unseen"] == 1.0
     assert sft.metrics["guided"]["first_error_acc"] == pytest.approx(6 / 9)
+    assert (
+        sft.metrics["guided"]["first_error_guess"] == 1.0
+    )  # all wrong routes have their error in the first step
     assert 0 < sft.metrics["guided"]["informedness"] < 1 and "informedness" not in sft.metrics["unguided"]
     assert (sft.arithmetic, sft.steps, sft.rollouts) == (0.75, 0, 0)
     assert vote.metrics["guided"]["acc"] == 0.5 and vote.arithmetic is None
@@ -201,7 +204,10 @@ def test_small_runs_its_two_arms_says_what_came_out_and_writes_no_result(
     made = read_rows(faked / "runs" / "small_rows")
     assert [row.arm for row in made] == ["sft", "vote"]
     printed = capsys.readouterr().out
-    assert "Made by `make study-small`" in printed and "| sft | 1 | 1 | 66.7%" in printed
+    assert (
+        "Made by `make study-small`" in printed
+        and "| sft | 1 | one training run: questions only | 66.7%" in printed
+    )
     assert "Arms without a row" not in printed, "the others are no part of it"
     tested = replace(small, test_questions=small.small_test_questions)
     assert is_done(faked / "runs" / "small_rows", "sft", 0, tested.config_hash(STUDY.arms["sft"]))

@@ -113,3 +113,36 @@ def test_citations() -> None:
         == "so (the R1, the R2) by rule the R2 (the brand lock)"
     )
     assert Citations([]).cited("[R1]") == () and Citations([]).by_name("[R1]") == "[R1]"
+
+
+STEPS = "1. brand: a / b: differs [R7]\n2. so Substitute [R7]"
+
+
+@pytest.mark.parametrize(
+    "finish", ["stop", "eos", "end_turn", "stop_sequence", "eos_token", "STOP", "COMPLETE"]
+)
+def test_words_for_a_reply_that_the_model_ended(finish: str) -> None:
+    assert isinstance(read(GOOD, finish), Chain)
+
+
+@pytest.mark.parametrize("finish", ["length", "max_tokens", "MAX_TOKENS", "model_length"])
+def test_words_for_a_reply_that_was_cut(finish: str) -> None:
+    found = read(GOOD, finish)
+    assert isinstance(found, Drop) and found.reason == "truncated"
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning"),
+    [
+        ("<answer> Substitute </answer>", STEPS),
+        ("It is a Substitute.\n<answer> Substitute </answer>", f"Let me think.\n{STEPS}"),
+        ("", GOOD),
+        (GOOD, "Hm, 1. I draft\n2. I draft more"),
+    ],
+)
+def test_reasoning_that_the_server_split_off(text: str, reasoning: str) -> None:
+    chain = read_chain(Reply(text, "stop", 1, 1, reasoning), QUESTION, HOW)
+    assert isinstance(chain, Chain) and chain.raw_steps == (
+        "brand: a / b: differs [R7]",
+        "so Substitute [R7]",
+    )

@@ -9,8 +9,10 @@ from typer.testing import CliRunner, Result
 
 from data_prep.distill import command
 from data_prep.distill.store import Store
+from data_prep.search_relevance.datasets import teach
 from data_prep.search_relevance.generator import make_item
-from tests.data_prep.distill.fault_server import FaultServer, serving
+from reward_fns.domains.search_relevance.engine import LABELS
+from tests.data_prep.distill.fault_server import FaultServer, question_in, serving
 
 pytest.importorskip("openai")
 APP = typer.Typer()
@@ -162,3 +164,51 @@ def test_near_duplicates_are_left_out(folder: Path) -> None:
     assert (
         "should be less than or equal to 1" in distill(folder, *options, "--similarity", 1.1, code=2).stderr
     )
+
+
+def many(folder: Path, n: int) -> None:
+    items = [make_item(3, "test", index) for index in range(n)]
+    lines = [json.dumps({"question": item.question, "gold": item.decision.label}) for item in items]
+    (folder / "q.jsonl").write_text("\n".join(lines))
+
+
+def unreadable(prompt: str, draw: int) -> tuple[str, str]:
+    return "As a language model I cannot say.", "stop"
+
+
+def test_a_paid_run_that_yields_nothing_stops(folder: Path) -> None:
+    many(folder, 90)
+    with serving(unreadable) as server:
+        result = distill(folder, *openai(server), "--concurrency", 4, code=4)
+        said = " ".join(result.stderr.split())
+        assert "0 of the first 50 chains can be used" in said
+        assert "unparsable: no_answer (50), such as 'As a language model I cannot say.'" in said
+        assert 50 <= sum(server.asked.values()) <= 54, "those in flight may finish, no more are sent"
+        assert not (folder / "out").exists()
+        asked = sum(server.asked.values())
+        distill(folder, *openai(server), "--concurrency", 4, code=4)
+        assert sum(server.asked.values()) <= asked + 4, "the same command is told from the store"
+        result = distill(folder, *openai(server), "--min-usable", 0, "--attempts", 1, code=4)
+        assert "no SFT row was made. Most often: reply: unparsable: no_answer (90)" in " ".join(
+            result.stderr.split()
+        )
+
+
+def test_a_teacher_that_is_always_wrong_stops_the_run_too(folder: Path) -> None:
+    many(folder, 90)
+
+    def wrong(prompt: str, draw: int) -> tuple[str, str]:
+        right = teach(question_in(prompt), "full").answer
+        label = LABELS[(LABELS.index(right) + 1) % len(LABELS)]
+        return f"<think>\n1. so it is [R1]\n</think>\n<answer> {label} </answer>", "stop"
+
+    with serving(wrong) as server:
+        said = " ".join(distill(folder, *openai(server), code=4).stderr.split())
+        assert (
+            "0 of the first 50 chains can be used. Most often: another answer than the gold one (50)" in said
+        )
+
+
+def test_few_questions_that_yield_nothing_are_no_success(folder: Path) -> None:
+    with serving(unreadable) as server:
+        assert "no SFT row was made" in " ".join(distill(folder, *openai(server), code=4).stderr.split())

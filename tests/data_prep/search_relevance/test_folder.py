@@ -94,9 +94,17 @@ def test_provenance(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_split_without_rows_leaves_no_old_file(tmp_path: Path) -> None:
-    (tmp_path / "sft.parquet").write_bytes(b"old")
+    write_folder(tmp_path, 5, Sizes(2, 1, 1, 1, 1), 4, DistilOptions(), ignored)
+    assert (tmp_path / "sft.parquet").exists()
     written = write_folder(tmp_path, 5, Sizes(2, 0, 1, 1, 1), 4, DistilOptions(), ignored)
     assert not (tmp_path / "sft.parquet").exists()
     assert [file.name for file in written.files] == [
         f"{n}.parquet" for n in ("train", "val", "sft_val", "base")
     ]
+
+
+def test_a_file_of_the_users_stays(tmp_path: Path) -> None:
+    (tmp_path / "sft.parquet").write_bytes(b"mine")
+    with pytest.raises(ValueError, match=r"holds sft\.parquet, which realm did not write"):
+        write_folder(tmp_path, 5, Sizes(2, 0, 1, 1, 1), 4, DistilOptions(), ignored)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("sft.parquet", b"mine")]

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -42,6 +43,26 @@ def test_validation_rows_stand_unguided_and_guided_where_there_are_routes(tmp_pa
         assert [row["extra_info"]["regime"] for row in rows] == regimes
         assert [len(row["extra_info"]["routes"]) for row in rows] == [1] * (len(rows) - 1) + [0]
         assert {row["extra_info"]["split"] for row in rows} == {split}
+
+
+@pytest.mark.parametrize("options", [Options(), Options(limit=40), Options(val_share=0.5)])
+def test_of_a_question_with_different_answers_no_row_is_kept(tmp_path: Path, options: Options) -> None:
+    """As `realm start` does; an answer in another spelling is the same one."""
+    rows = numbered(30)
+    rows += [
+        {"q": "question 3", "a": "no"},
+        {"q": "question 4", "a": " Yes."},
+        {"q": "question 3", "a": "yes"},
+    ]
+    converted = convert(WORDS, write(tmp_path / "in.jsonl", rows), tmp_path / "out", options)
+    kept = [text for file in converted.files for text in questions(tmp_path / "out" / file.name)]
+    assert sorted(kept) == sorted(row["q"] for row in numbered(30) if row["q"] != "question 3")
+    assert converted.dropped == {
+        "row: question repeated with another answer": 3,
+        "row: question repeated": 1,
+    }
+    rejects = [json.loads(line) for line in (tmp_path / "out" / "rejects.jsonl").read_text().splitlines()]
+    assert [reject["row"] for reject in rejects] == [4, 31, 32, 33]
 
 
 def test_a_subsample_depends_on_content_and_seed_alone(tmp_path: Path) -> None:
@@ -108,6 +129,15 @@ def test_a_folder_gives_all_its_files_and_one_torn_file_costs_only_itself(tmp_pa
         "sub/b.jsonl",
         "c.parquet",
     }
+
+
+def test_an_equal_row_is_one_in_training_and_counts_again_in_an_evaluation(tmp_path: Path) -> None:
+    given = write(tmp_path / "in.jsonl", [*numbered(2), *numbered(1), {"q": "question 1", "a": "no"}])
+    train = convert(WORDS, given, tmp_path / "a")
+    assert train.files[0].rows == 1
+    assert train.dropped == {"row: question repeated": 1, "row: question repeated with another answer": 2}
+    test = convert(WORDS, given, tmp_path / "b", Options(split="test"))
+    assert test.files[0].rows == 2 and test.dropped == {"row: question repeated with another answer": 2}
 
 
 @pytest.mark.parametrize(
@@ -181,3 +211,64 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.
 
     peak(10)
     assert peak(1200) - peak(200) < 500_000, "2 MB more of text, but only an index of hashes grows"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "refused"),
+    [
+        ("in.jsonl", b'{"q": "x", "a": NaN}\n{"q": "y", "a": "nan"}\n{"q": NaN, "a": "yes"}\n', 3),
+        ("in.csv", b"q,a\nx,nan\ny,NaN\nz,<NA>\nnan,yes\n", 4),
+    ],
+    ids=["E5", "E5-csv"],
+)
+def test_a_missing_value_is_no_answer_and_no_question(
+    tmp_path: Path, name: str, content: bytes, refused: int
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match="no row of .* could be used") as error:
+        convert(
+            table_source({"question": ("q",), "gold": ("a",)}, "choice", "mit"),
+            str(tmp_path / name),
+            tmp_path / "out",
+        )
+    assert "no text in a" in str(error.value) and "no text in q (1)" in str(error.value)
+    assert len((tmp_path / "out" / "rejects.jsonl").read_text().splitlines()) == refused
+
+
+def test_text_stored_as_bytes_is_text_or_refused(tmp_path: Path) -> None:
+    """E6."""
+    table = pa.table({"q": [b"A?", "é?".encode(), b"\xff"], "a": [b"yes", b"no", b"yes"]})
+    pq.write_table(table, tmp_path / "in.parquet")
+    source = table_source({"question": ("q",), "gold": ("a",)}, "logic", "mit")
+    converted = convert(source, str(tmp_path / "in.parquet"), tmp_path / "out")
+    assert questions(tmp_path / "out" / "train.parquet") == ["A?", "é?"]
+    assert converted.dropped == {"row: no text in q: it holds bytes, not text": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "message"),
+    [
+        pytest.param("q,a,a\nx,yes,reviewer 2\n", "utf-8", "the header names a more than once", id="E2"),
+        pytest.param("вопрос,q,a\n", "cp1251", "neither UTF-8 nor UTF-16 nor", id="E3-other"),
+        pytest.param('q,a\nx,yes\n"y,no\nz,yes\n', "utf-8", "lines 3 to 4: a quoted cell", id="E7"),
+    ],
+)
+def test_a_table_that_cannot_be_trusted_is_one_error(
+    tmp_path: Path, content: str, encoding: str, message: str
+) -> None:
+    (tmp_path / "in.csv").write_bytes(content.encode(encoding))
+    with pytest.raises(ValueError, match=message):
+        convert(WORDS, str(tmp_path / "in.csv"), tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"), [("cp1252", "cp1252 (Windows)"), ("utf-16", "UTF-16")], ids=["E3", "E4"]
+)
+def test_an_encoding_that_had_to_be_found_is_noted(tmp_path: Path, encoding: str, said: str) -> None:
+    (tmp_path / "in.csv").write_bytes("q,a\nÇa va ?,yes\nEt toi ?,no\n".encode(encoding))
+    source = table_source({"question": ("q",), "gold": ("a",)}, "logic", "mit")
+    converted = convert(source, str(tmp_path / "in.csv"), tmp_path / "out")
+    assert questions(tmp_path / "out" / "train.parquet") == ["Ça va ?", "Et toi ?"]
+    assert f"in.csv is read as {said}" in converted.notes[0]
+    assert json.loads((tmp_path / "out" / "provenance.json").read_text())["notes"] == list(converted.notes)

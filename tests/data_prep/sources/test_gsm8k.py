@@ -83,7 +83,8 @@ def test_bad_questions_are_refused_with_row_and_reason(tmp_path: Path) -> None:
         {"question": "q", "answer": "#### 1 or 2"},
         {"question": "half \ud800", "answer": "#### 2"},
         good,
-        {"question": "1+1?", "answer": "#### 3"},
+        {"question": "1+1+1?", "answer": "#### 3"},
+        {"question": "1+1+1?", "answer": "#### 4"},
         "",
     )
     converted = convert(SOURCES["gsm8k"], source, tmp_path / "out")
@@ -99,9 +100,10 @@ def test_bad_questions_are_refused_with_row_and_reason(tmp_path: Path) -> None:
         ("in.jsonl", 7, "no text under `questio"),
         ("in.jsonl", 8, "question repeated"),
         ("in.jsonl", 9, "question repeated with"),
+        ("in.jsonl", 10, "question repeated with"),
     ]
     assert sum(converted.dropped.values()) == len(rejects)
-    assert converted.dropped["row: question repeated with another answer"] == 1
+    assert converted.dropped["row: question repeated with another answer"] == 2
     assert json.loads((tmp_path / "out" / "provenance.json").read_text())["dropped"] == converted.dropped
 
 

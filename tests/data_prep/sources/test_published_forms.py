@@ -75,6 +75,13 @@ CHOICE_FORMS: list[tuple[str, dict[str, Any], str]] = [
         "(H) 7",
     ),
     ("mmlu-pro", {"question": "Which?", "options": list("qrstuvwxyz"), "answer_index": 9}, "(J) z"),
+    ("medqa", {"question": "q", "options": {"C": "cc", "A": "aa", "B": "bb"}, "answer_idx": "B"}, "(B) bb"),
+    ("casehold", {"context": "The court held", "endings": list("vwxyz"), "label": 4}, "(E) z"),
+    (
+        "casehold",
+        {"citing_prompt": "See (<HOLDING>)", "label": "1"} | {f"holding_{i}": f"h {i}" for i in range(5)},
+        "(B) h 1",
+    ),
     ("medqa", {"question": "q", "options": {"A": "B and C", "B": "x", "C": "y"}, "answer_idx": "A"}, "A"),
     ("medqa", {"question": "q", "options": {"A": "same", "B": "same"}, "answer_idx": "A"}, "A"),
 ]

@@ -76,8 +76,21 @@ def test_rows_are_counted_as_an_editor_shows_them(tmp_path: Path) -> None:
         ),
         ("in.json", b'{"examples": [{"a": 1}, {"a"', 0, ["not JSON"]),
         ("in.json", b'{"a": "\xff"}', 0, ["not UTF-8"]),
-        ("in.csv", b'a,b\n1,2\n\xff,2\n1,2,3\n1,"2"x\n1,2\n', 2, ["not UTF-8", "more cells", "not CSV"]),
+        (
+            "in.csv",
+            b'a,b\n1,2\n1,2,3\n1,"2"x\n1,2\na,b\n',
+            2,
+            ["more cells", "not CSV", "repeats the header"],
+        ),
         ("in.parquet", b"PAR1 torn", 0, ["cannot be read as parquet"]),
+        (
+            "in.jsonl",
+            b'{"a": 1, "a": 2}\n{"a": {"b": 1, "b": 1}}\n{"a": 1}',
+            1,
+            ["the key a stands twice", "the key b stands twice"],
+        ),
+        ("in.json", b'[{"a": 1, "a": 2}, {"a": 3}]', 1, ["the key a stands twice"]),
+        ("in.json", b'{"a": 1, "a": 2}', 0, ["the key a stands twice"]),
         ("deep.jsonl", b"[" * 100_000 + b'\n{"a": 1}\n', 1, ["not JSON"]),
     ],
 )
@@ -110,6 +123,45 @@ def test_a_json_array_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monk
     assert values(path)[:2] == ROWS and len(values(path)) == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.jsonl", b'\xef\xbb\xbf{"a": "x\xe2\x80\xa8y\xc2\x85"}\r\n{"a": "z"}\r\n'),
+        ("in.json", b'\xef\xbb\xbf[{"a": "x\xe2\x80\xa8y\xc2\x85"}, {"a": "z"}]'),
+        ("IN.CSV", b"\xef\xbb\xbfa\r\nx\xe2\x80\xa8y\xc2\x85\r\nz\r\n"),
+    ],
+)
+def test_only_line_feeds_end_lines_and_a_mark_is_no_text(tmp_path: Path, name: str, content: bytes) -> None:
+    assert values(write(tmp_path / name, content)) == [{"a": "x\u2028y\x85"}, {"a": "z"}]
+
+
+def test_missing_numbers_are_none_and_bytes_are_text(tmp_path: Path) -> None:
+    """cases.md E5 and E6."""
+    lines = write(tmp_path / "in.jsonl", '{"a": NaN, "b": Infinity, "c": 1e999, "d": [NaN], "e": 1.5}')
+    assert values(lines) == [{"a": None, "b": None, "c": None, "d": [None], "e": 1.5}]
+    table = pa.table({"a": [1.0, float("nan")], "b": [b"\xc3\xa9", b"\xff"], "c": [b"x", None]})
+    pq.write_table(table, tmp_path / "in.parquet")
+    assert values(tmp_path / "in.parquet") == [
+        {"a": 1.0, "b": "é", "c": "x"},
+        {"a": None, "b": b"\xff", "c": None},
+    ]
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "in.json"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_json_in_another_encoding_is_one_error(tmp_path: Path, name: str, encoding: str) -> None:
+    path = write(tmp_path / name, '{"a": 1}\n{"a": 2}\n'.encode(encoding))
+    with pytest.raises(ValueError, match="is UTF-16 or UTF-32, JSON is UTF-8: save it as UTF-8"):
+        values(path)
+
+
+def test_a_parquet_file_with_a_column_twice_is_refused(tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array(["x"]), pa.array(["y"])], names=["gold", "gold"])
+    pq.write_table(table, tmp_path / "in.parquet")
+    with pytest.raises(ValueError, match=r"in\.parquet has gold more than once among its columns"):
+        values(tmp_path / "in.parquet")
+
+
 def test_what_to_read(tmp_path: Path) -> None:
     for name in ("b.jsonl", "a.csv", "notes.txt", ".hidden.json"):
         write(tmp_path / name, "")
@@ -118,6 +170,12 @@ def test_what_to_read(tmp_path: Path) -> None:
     assert [file.name for file in find_files(tmp_path)] == ["a.csv", "b.jsonl", "c.json"]
     with pytest.raises(ValueError, match="cannot tell its format"):
         find_files(tmp_path / "notes.txt")
+    with pytest.raises(ValueError, match="is a spreadsheet: save the sheet with the data as CSV"):
+        find_files(write(tmp_path / "labels.XLSX", "PK"))
+    (tmp_path / ".new.realm-abcdefgh.part").mkdir()
+    write(tmp_path / ".new.realm-abcdefgh.part" / "half.json", "")
+    write(tmp_path / "sub" / "D.CSV", "")
+    assert [file.name for file in find_files(tmp_path)] == ["a.csv", "b.jsonl", "D.CSV", "c.json"]
     with pytest.raises(ValueError, match="does not exist"):
         find_files(tmp_path / "none.csv")
     (tmp_path / "empty").mkdir()

@@ -24,7 +24,7 @@ def _write_run(
     """One results file, and a samples file a task.
 
     Each sample is a mapping with `uid` (or none), scores by metric under `scores`, and optionally `question`, `gold`,
-    `rule`, `edit`, `response`, `filter`, `prompt_hash`. Results are the means of numeric scores unless given.
+    `rule`, `edit`, `routes`, `response`, `filter`, `prompt_hash`. Results are the means of numeric scores unless given.
     """
     folder.mkdir(parents=True, exist_ok=True)
     made: dict[str, dict[str, Any]] = {}
@@ -56,7 +56,11 @@ def _write_run(
 
 
 def _logged(number: int, row: Mapping[str, Any]) -> dict[str, Any]:
-    doc = {key: row[key] for key in ("uid", "question", "gold", "rule", "edit", "data_source") if key in row}
+    doc = {
+        key: row[key]
+        for key in ("uid", "question", "gold", "rule", "edit", "data_source", "routes")
+        if key in row
+    }
     response = row.get("response", "<answer> x </answer>")
     return {
         "doc_id": number,

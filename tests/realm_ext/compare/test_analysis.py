@@ -54,6 +54,18 @@ def test_lower_is_better_where_lm_eval_says_so(compare: Any) -> None:
     assert difference.reading == "better"
 
 
+def test_a_metric_has_a_direction_only_where_the_task_declares_one(compare: Any) -> None:
+    runs = {"a": {"t": scored([0.0] * 30)}, "b": {"t": scored([1.0] * 30)}}
+    for declared in ({"t": {"acc": None}}, {}):
+        more = {name: {"higher_is_better": declared} for name in runs}
+        (difference,) = compare(runs, more).differences
+        assert difference.reading == "higher"
+    # gold follows rules that the prompt does not show: results of before the task declared it too
+    hidden = {name: {"realm_changed_rule_hidden": rows["t"]} for name, rows in runs.items()}
+    (difference,) = compare(hidden).differences
+    assert difference.reading == "higher"
+
+
 def test_repeats_are_tested_by_swaps(compare: Any) -> None:
     """Scores that are means over repeats: no McNemar; one direction in all 12 documents has p near 2 / 2**12."""
     runs = {"a": {"t": scored([0.25] * 12)}, "b": {"t": scored([0.5, 0.75] * 6)}}

@@ -13,7 +13,7 @@ from realm_ext.compare.differences import Difference, Options, blank
 from realm_ext.compare.plots import draw_all
 from realm_ext.compare.reading import read_runs
 from realm_ext.compare.tables import make_tables, sentences
-from realm_ext.report.stats import Interval
+from realm_ext.results.statistics import Interval
 from tests.realm_ext.compare.conftest import Writer
 
 KIND = 20  # questions of each edit that it affects, and as many that it leaves alone
@@ -158,7 +158,7 @@ def test_other_tasks_have_nothing_to_do_with_it(write_run: Writer, tmp_path: Pat
 def test_table_sentences_and_figure(write: Any) -> None:
     found = compare(write("rl", {SHOWN: READS, HIDDEN: RECITES}))
     table = make_tables(found, {})[-1]
-    assert table.title == f"{SHOWN}: rl, rules shown minus hidden, %; * more than noise"
+    assert table.title == f"{SHOWN}: rl, rules shown minus hidden, %, one training run; * more than noise"
     assert [row.cells[:2] for row in table.rows] == [
         *zip(("all", "", "", ""), METRICS, strict=True),
         *zip(("price_gap (R5, R10)", "", ""), METRICS[1:], strict=True),

@@ -82,11 +82,13 @@ def run_dir(tmp_path: Path) -> Path:
     }
     realm |= {
         "realm/schedule": [(s, max(0.0, 1 - s / 9)) for s in steps],
-        "realm/carry_over/log_prob": [(s, -1.0 + s / 20) for s in (4, 8)],
-        "realm/carry_over/rollouts": [(4, 32.0), (8, 5.0)],
+        "realm/carry_over/log_prob": [(s, -1.0 + s / 20) for s in (2, 4, 6, 8)],
+        "realm/carry_over/rollouts": [(2, 32.0), (4, 32.0), (6, 9.0), (8, 5.0)],
         "realm/verdicts/right_judged_right": [(s, 0.5 + s / 20) for s in range(1, 9)],
         "realm/verdicts/wrong_judged_right": [(s, 0.5 - s / 20) for s in range(1, 9)],
         "realm/verdicts/missing": [(s, 0.1) for s in range(1, 9)],
+        "realm/first_error_acc": [(s, 0.4) for s in range(1, 9)],
+        "realm/first_error_guess": [(s, 0.5) for s in range(1, 9)],
         "realm/adaptive/questions": [(s, 10.0 * s) for s in steps],
         "realm/adaptive/level/realm/search_relevance/0": [(s, 0.9) for s in steps],
         "realm/adaptive/level/realm/search_relevance/2": [(s, 1 - s / 20) for s in steps],

@@ -55,9 +55,13 @@ def test_a_whole_run_gives_page_pictures_and_tables_and_escapes_what_comes_from_
     assert len(fetched) == 2 * len(PLOTS)
     assert all(value.startswith("data:image/png;base64,") for value in fetched)
     assert not re.search(r"https?://|url\(|<script|@import", page)
-    for text in ("RL - SFT", "+30.0", "better", "within noise", "2 min 13 s", "more than noise"):
+    for text in ("ReaLM - SFT", "+30.0", "better", "within noise", "2 min 13 s", "more than noise"):
         assert text in out
     assert "Missing or left out" not in page
+    for heading in ("Accuracy by checkpoint", "Paired differences", "What each stage brought"):
+        (line,) = re.findall(f"{heading}[^<]*", page)
+        assert "one training run" in line
+    assert " ".join(out.split()).count("one training run") == 3 and "One training run." in out
     assert "rl &lt;b&gt;" in page and "demo &lt;run&gt;" in page
     assert "<b>" not in page and "<run>" not in page
 

@@ -77,7 +77,8 @@ def test_verdicts_are_drawn_under_the_names_that_training_logs() -> None:
     counts = dict.fromkeys(
         ("right_judged_right", "right_judged_wrong", "wrong_judged_right", "wrong_judged_wrong"), 1.0
     )
-    rollout = Rollout("u", 0, "r", True, 1.0, (0, 1, 2, 3), (1, 1, 1, 1), 1, 0, 9, {**counts, "n_shown": 5.0})
+    components = {**counts, "n_shown": 5.0}
+    rollout = Rollout("u", 0, "r", True, 1.0, (0, 1, 2, 3), (1, 1, 1, 1), 1, 0, 9, components)
     logged = {name: Series((1,), (value,)) for name, value in confusion_metrics([rollout]).items()}
     assert {RIGHT, WRONG, "realm/verdicts/missing"} <= logged.keys()
     names = [
@@ -87,11 +88,33 @@ def test_verdicts_are_drawn_under_the_names_that_training_logs() -> None:
 
 
 def test_carry_over_with_and_without_the_number_of_responses() -> None:
-    alone = plot_carry_over(run_of(carry_over__log_prob=[-0.5]), LIGHT)
+    four = [-0.5, -0.4, -0.3, -0.2]
+    alone = plot_carry_over(run_of(carry_over__log_prob=four), LIGHT)
     assert alone is not None and len(alone.axes) == 1
-    both = plot_carry_over(run_of(carry_over__log_prob=[-0.5, -0.2], carry_over__rollouts=[32.0, 4.0]), LIGHT)
+    both = plot_carry_over(
+        run_of(carry_over__log_prob=four, carry_over__rollouts=[32.0, 8.0, 8.0, 4.0]), LIGHT
+    )
     assert both is not None and len(both.axes) == 2
     assert both.axes[1].get_ylim()[0] == 0
+
+
+def test_fewer_than_four_points_make_no_trend_of_carry_over() -> None:
+    assert plot_carry_over(run_of(carry_over__log_prob=[-0.5, -0.4, -0.3]), LIGHT) is None
+
+
+def test_first_errors_are_drawn_beside_the_best_guess_of_them() -> None:
+    run = run_of(verdicts__missing=[0.0, 0.0], first_error_acc=[0.3, 0.4], first_error_guess=[0.5, 0.5])
+    assert [sorted(panel) for panel in texts(plot_verdicts(run, LIGHT))] == [
+        ["first error", "guess of it", "no verdict"]
+    ]
+
+
+def test_informedness_breaks_where_the_verdicts_do() -> None:
+    right = Series((1, 2, 5, 6), (0.5, 0.6, 0.7, 0.8), starts=(2,), faint=(3,))
+    wrong = Series((1, 2, 5, 6), (0.5, 0.4, 0.3, 0.2), starts=(2,), faint=(3,))
+    found = informedness({RIGHT: right, WRONG: wrong})
+    assert found is not None and found.values == pytest.approx((0.0, 0.2, 0.4, 0.6))
+    assert (found.starts, found.faint) == ((2,), (3,))
 
 
 def test_levels_are_drawn_a_panel_a_domain_beside_the_schedule() -> None:

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from realm_ext.report.plots import PLOTS, Plot, departs_from_schedule, render, validation_series
 from realm_ext.report.reading import Run, Stage, read_run
 from realm_ext.report.scalars import Series
-from realm_ext.report.style import DARK, LIGHT, rolling_mean, spread, text_on
+from realm_ext.report.style import DARK, LIGHT, draw_line, rolling_mean, spread, text_on
 from realm_ext.report.time_plots import phase_seconds
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -49,13 +50,12 @@ def test_a_run_of_one_step_draws_what_it_has(plot: Plot) -> None:
         realm__val__unguided_acc=[0.5],
         actor__entropy=[0.0],
         timing_s__step=[0.5],
-        realm__carry_over__log_prob=[-0.5],
         realm__verdicts__missing=[1.0],
         realm__adaptive__level__realm__math__3=[1.0],
     )
     run = Run("short", metrics, {}, (), (Stage("$x^", 0.0, "done", {}),), ())
     png = render(plot, run, LIGHT)
-    assert (png is None) == (plot.name == "accuracy")
+    assert (png is None) == (plot.name in ("accuracy", "carry_over"))
 
 
 def test_the_schedule_is_drawn_apart_only_where_exposure_departs_from_it() -> None:
@@ -80,6 +80,20 @@ def test_phases_add_up_to_step_and_validation() -> None:
         | {"timing_s/save_checkpoint": Series((2,), (1.0,)), "timing_s/testing": Series((2,), (4.0,))}
     )
     assert phases == {"generate": 4.0, "save checkpoint": 0.5, "validate": 2.0, "other": 3.5}
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+def test_lines_break_and_are_not_smoothed_where_a_series_begins_anew(smooth: bool) -> None:
+    """Ten steps at 0 and, in the next round, ten at 1, of which one is of few rollouts."""
+    series = Series(tuple(range(1, 21)), (0.0,) * 10 + (1.0,) * 10, starts=(10,), faint=(14,))
+    axes = Figure().subplots()
+    end = draw_line(axes, series, "#000000", smooth=smooth)
+    assert (end.x, end.y) == (20, 1.0)
+    drawn = [(list(map(int, line.get_xdata())), set(line.get_ydata())) for line in axes.lines]
+    few, *lines = drawn
+    assert few == ([15], {1.0})
+    parts = [(list(range(1, 11)), {0.0}), (list(range(11, 15)), {1.0}), (list(range(16, 21)), {1.0})]
+    assert lines == [part for part in parts for _ in range(2 if smooth else 1)]
 
 
 def test_rolling_mean_keeps_the_length_and_shrinks_at_the_ends() -> None:

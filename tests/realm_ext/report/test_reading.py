@@ -1,6 +1,7 @@
 """A run folder: everything there, parts missing, files torn, two evaluations of one checkpoint."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +31,38 @@ def test_a_whole_run_has_all_its_parts_and_nothing_to_say(run_dir: Path) -> None
 def test_missing_parts_are_lines_not_errors(tmp_path: Path, write_events: Callable[..., Path]) -> None:
     write_events(tmp_path / "rl" / "tensorboard", {"realm/exposure": [(1, 1.0)]})
     run = read_run(tmp_path)
-    assert [note.split(" ")[0] for note in run.notes] == ["grpo/tensorboard", "eval", "stages.json"]
+    assert [note.split(" ")[0] for note in run.notes] == ["stages.json", "eval"]
+
+
+def test_only_what_a_run_was_asked_to_do_is_missed(run_dir: Path) -> None:
+    """A quickstart without --control has no grpo, and evaluates neither base nor grpo."""
+    for name in ("grpo", "eval/base", "eval/grpo"):
+        shutil.rmtree(run_dir / name)
+    assert read_run(run_dir).notes == ()
+    asked = [{"name": name, "seconds": 1.0} for name in ("grpo", "eval_grpo", "eval_sft")]
+    (run_dir / "stages.json").write_text(json.dumps(asked))
+    assert [note.split(" ")[0] for note in read_run(run_dir).notes] == ["grpo/tensorboard", "eval/grpo"]
+    shutil.rmtree(run_dir / "eval" / "sft")
+    (run_dir / "eval" / "sft").mkdir()
+    assert [note.split(" ")[0] for note in read_run(run_dir).notes] == [
+        "grpo/tensorboard",
+        "eval/sft",
+        "eval/grpo",
+    ]
+
+
+def test_a_sampled_task_is_left_out_with_a_clear_line(tmp_path: Path, write_eval: EvalWriter) -> None:
+    path = write_eval(tmp_path / "eval" / "rl", {TASK: [1.0, 0.0]})
+    row = {"alias": "x", "mean@k,none": 0.5, "mean@k_stderr,none": 0.1, "pass@k,none": 0.75}
+    path.write_text(json.dumps({"results": {f"{TASK}_sampled": row}}))
+    (tmp_path / "stages.json").write_text('[{"name": "data", "seconds": 1}]')
+    run = read_run(tmp_path)
+    assert run.evaluations == ()
+    assert any(
+        f"{TASK}_sampled has no acc between 0 and 1, left out: the report reads acc alone, `realm compare` every metric "
+        "(here mean@k, pass@k)" in note
+        for note in run.notes
+    )
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from realm_ext.report.command import write_report
 from realm_ext.report.reading import read_run
-from realm_ext.report.rounds import join_rounds, round_folders
+from realm_ext.report.rounds import join_rounds, mark_regimes, round_folders
 from realm_ext.report.scalars import Series
 from realm_ext.report.style import LIGHT
 from realm_ext.report.summary import summarize
@@ -38,8 +38,8 @@ def test_steps_count_on_and_a_boundary_may_stand_twice() -> None:
     }
     joined, ends = join_rounds([first, second])
     assert ends == (3,)
-    assert joined["loss"] == Series((1, 2, 3, 4, 5), (3.0, 2.0, 1.0, 1.5, 0.5))
-    assert joined["val"] == Series((0, 3, 3, 5), (0.1, 0.2, 0.6, 0.7))
+    assert joined["loss"] == Series((1, 2, 3, 4, 5), (3.0, 2.0, 1.0, 1.5, 0.5), starts=(3,))
+    assert joined["val"] == Series((0, 3, 3, 5), (0.1, 0.2, 0.6, 0.7), starts=(2,))
     assert joined["new"] == Series((5,), (1.0,))
     assert join_rounds([first]) == (first, ())
     assert join_rounds([]) == ({}, ())
@@ -53,6 +53,26 @@ def test_a_report_of_two_rounds(run_dir: Path) -> None:
     assert not any("rl/" in note for note in run.notes)
     write_report(run, summarize(run), run_dir / "report")
     assert (run_dir / "report" / "validation.png").stat().st_size > 10_000
+
+
+def test_guided_lines_break_where_nobody_was_guided_and_few_rollouts_are_faint() -> None:
+    every = Series((1, 2, 3, 4, 5, 6), (1.0,) * 6)
+    seen = Series((1, 2, 5, 6), (0.1, 0.2, 0.5, 0.6))
+    log = {
+        "realm/exposure": every,
+        "realm/guided/outcome": seen,
+        "realm/unguided/outcome": every,
+        "actor/entropy": seen,
+    }
+    rollouts = {1: (64, 32), 2: (64, 16), 5: (64, 15), 6: (8, 4)}
+    marked = mark_regimes(log, rollouts)
+    # step 5 has 15 guided of 64; step 6 has few of either kind because it is small
+    assert marked["realm/guided/outcome"] == Series(seen.steps, seen.values, starts=(2,), faint=(2,))
+    assert marked["realm/unguided/outcome"] == every
+    assert marked["actor/entropy"] == seen
+    assert mark_regimes(log, {})["realm/guided/outcome"].faint == ()
+    few = mark_regimes(log, {4: (64, 60)})["realm/unguided/outcome"]
+    assert few.faint == (3,), "four unguided ones"
 
 
 @pytest.mark.parametrize(("name", "panels"), [("exposure", 1), ("validation", 2)])

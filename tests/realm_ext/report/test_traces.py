@@ -50,6 +50,7 @@ def test_exposure_by_step_and_outcome_by_routes(tmp_path: Path) -> None:
     assert (found.outcomes[1].outcome, found.outcomes[1].score) == (1.0, 1.25)
     (_, _, _, rows), _ = trace_tables(found)
     assert (rows[0][0], rows[-1][0]) == ("1 to 3", "25")
+    assert found.rollouts == {step: (2, 1) for step in range(1, 26)}
 
 
 def test_torn_traces_are_a_note_and_missing_ones_nothing(tmp_path: Path) -> None:

@@ -59,6 +59,127 @@ def test_words_count_only_where_the_gold_answer_holds_them() -> None:
     assert not DOMAIN.equivalent("", "(B) aspirin")
 
 
+LETTER_AND_WORDS = [
+    "B - aspirin",
+    "B – aspirin",
+    "B — aspirin",
+    "B (aspirin)",
+    "B aspirin",
+    "(B): aspirin",
+    "**B** aspirin",
+    "**B**: aspirin",
+    "Option B: aspirin",
+    "b. Aspirin",
+    "B: aspirin",
+    "B) aspirin",
+    "B. aspirin",
+    "(B) aspirin",
+    "b - Aspirin",
+    "Option B - aspirin",
+    "(B) - aspirin",
+    "The answer is B - aspirin.",
+    "The answer is B (aspirin).",
+    "\\boxed{B - aspirin}",
+    "\\boxed{\\text{B (aspirin)}}",
+    "Answer: B (aspirin)",
+    "Answer：B － aspirin",
+    "B, aspirin",
+    "**B - aspirin**",
+    "**B** - aspirin",
+    "**B** (aspirin)",
+    "aspirin",
+    "B",
+    "[B] aspirin",
+    "The answer is **B** (aspirin). \\boxed{B}",
+    "choice B aspirin",
+    "option b (Aspirin)",
+    "B (**aspirin**)",
+    "The correct answer is B) aspirin",
+]
+OTHER_PAIRS = [
+    "B - ibuprofen",
+    "B (ibuprofen)",
+    "B ibuprofen",
+    "C - aspirin",
+    "C aspirin",
+    "C (aspirin)",
+    "A or B",
+    "B or C",
+    "B - aspirin or C",
+    "B - aspirin or C - ibuprofen",
+    "B (aspirin) or C",
+    "B - not aspirin",
+    "B (not aspirin)",
+    "not B - aspirin",
+    "B - C",
+    "A - B",
+    "A - D",
+    "B (C)",
+    "B - aspirin, C - ibuprofen",
+    "B - aspirin C - ibuprofen",
+    "A aspirin is an option",
+    "B - maybe",
+    "B - aspirin?",
+    "B (aspirin)?",
+    "B (wrong)",
+    "B aspirin or ibuprofen",
+    "A - ibuprofen\nB - aspirin",
+    "both B and aspirin",
+    "B - is wrong",
+    "C: aspirin",
+    "B is the best",
+    "B/C",
+    "B -",
+    "- aspirin - B?",
+    "\\boxed{C} B - aspirin",
+    "The answer is C. The answer is B - aspirin",
+]
+
+
+@pytest.mark.parametrize("text", LETTER_AND_WORDS)
+def test_letter_and_words_in_the_usual_forms(text: str) -> None:
+    assert compute_score("realm/choice", f"<answer> {text} </answer>", "(B) aspirin")["acc"] == 1
+
+
+@pytest.mark.parametrize("text", OTHER_PAIRS)
+def test_another_letter_other_words_or_a_hedge_are_wrong(text: str) -> None:
+    assert compute_score("realm/choice", f"<answer> {text} </answer>", "(B) aspirin")["acc"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "gold", "same"),
+    [
+        ("B - aspirin", "B", True),
+        ("B (aspirin)", "B", True),
+        ("B aspirin", "B", False),
+        ("C - aspirin", "B", False),
+        ("A - B", "B", False),
+        ("B - not", "B", False),
+        ("B (probably)", "B", False),
+        ("B: aspirin", "B", True),
+        ("A-delta fibres", "B", False),
+        ("A (Rh positive)", "(C) A (Rh positive)", True),
+        ("A-delta fibres", "(C) A-delta fibres", True),
+        ("A-delta fibres", "(A) C fibres", False),
+        ("B vitamins", "(D) B vitamins", True),
+        ("B vitamins", "(B) vitamins", True),
+        ("B -5", "(B) -5", True),
+        ("B - 5", "(B) 5", True),
+        ("(B) - 5", "(B) 5", True),
+        ("B $5.00", "(B) $5.00", True),
+        ("B - $5.00", "(B) $5.00", True),
+        ("A - aspirin (low dose)", "(A) aspirin (low dose)", True),
+        ("A (aspirin (low dose))", "(A) aspirin (low dose)", True),
+        ("B - aspirin", "B - aspirin", True),
+        ("B", "B - aspirin", True),
+        ("C", "B - aspirin", False),
+        ("B - ibuprofen", "B - aspirin", False),
+    ],
+)
+def test_letter_and_words_beside_other_golds(text: str, gold: str, same: bool) -> None:
+    assert compute_score("realm/choice", f"<answer> {text} </answer>", gold)["acc"] == same
+
+
 @given(st.text(max_size=30))
 def test_total_and_stable(text: str) -> None:
     read = DOMAIN.extract(text)

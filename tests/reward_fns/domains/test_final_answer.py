@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reward_fns.answers import is_equivalent
 from reward_fns.domains.final_answer import MAX_CANDIDATES, boxes, final_answer
 
 WORDS = ("alpha", "beta")
@@ -70,3 +71,65 @@ pieces = st.sampled_from(
 def test_an_answer_is_a_word_that_stands_there(text: str) -> None:
     found = find(text)
     assert found is None or found in text
+
+
+KNOWN = {"art. 6(1)(b)": "Art. 6(1)(b)", "art": "Art", "u.s": "U.S.", "u.s. law": "U.S. law"} | {
+    "urgent": "Urgent",
+    "not urgent": "Not urgent",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The answer is Art. 6(1)(b).", "Art. 6(1)(b)"),
+        ("The answer is Art.", "Art"),
+        ("The answer is U.S. law. It applies.", "U.S. law"),
+        ("The answer is U.S.", "U.S."),
+        ("The answer is not urgent.", "Not urgent"),
+        ("The answer is urgent. It burns.", "Urgent"),
+        ("The answer is urgent. The answer is not urgent.", None),
+        ("\\boxed{Not urgent}", "Not urgent"),
+        ("not \\boxed{Urgent}", None),
+        ("Answer：Art. 6(1)(b)。", "Art. 6(1)(b)"),
+    ],
+)
+def test_of_a_closed_set_the_longest_answer_counts(text: str, expected: str | None) -> None:
+    found = final_answer(text, lambda part: KNOWN.get(part.strip(' *"`.').casefold()), closed=True)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "gold", "domain", "same"),
+    [
+        ("The answer is Art. 6.", "Art. 6", "logic", True),
+        ("The answer is Yes. 3 of them.", "yes", "logic", True),
+        ("The answer is 18. 9*2 = 18.", "18", "math", True),
+        ("\\boxed{\\boxed{12}}", "12", "math", True),
+        ("\\boxed{ $\\boxed{12}$ }", "12", "math", True),
+        ("\\fbox{12}", "12", "math", True),
+        ("\\boxed{\\fbox{12}}", "12", "math", True),
+        ("\\boxed{\\boxed{B}}", "B", "choice", True),
+        ("\\boxed{\\boxed{4.9}}", "$4.9 million", "numeric", True),
+        ("\\boxed{\\boxed{12} \\boxed{13}}", "12", "math", False),
+        ("\\boxed{\\boxed{12}} \\boxed{13}", "12", "math", False),
+        ("\\boxed{12 \\boxed{13}}", "13", "math", False),
+        ("\\boxed{\\boxed{12}} is wrong", "12", "math", False),
+        ("Answer：12", "12", "math", True),
+        ("Answer： B", "B", "choice", True),
+        ("（B）", "B", "choice", True),
+        ("【B】", "B", "choice", True),
+        ("Answer：B。", "B", "choice", True),
+        ("（1，2）", "(1,2)", "math", True),
+        ("5％", "5%", "numeric", True),
+        ("（5）", "-5", "numeric", True),
+        ("B、C", "B", "choice", False),
+        ("B？", "B", "choice", False),
+        ("12？", "12", "math", False),
+        ("1，234", "1234", "math", False),
+        ("１２", "12", "math", False),
+        ("Ｂ", "B", "choice", False),
+    ],
+)
+def test_boxes_in_boxes_and_full_width_punctuation(text: str, gold: str, domain: str, same: bool) -> None:
+    assert is_equivalent(text, gold, domain) is same

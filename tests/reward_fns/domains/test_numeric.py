@@ -65,11 +65,139 @@ def test_equivalent(prediction: str, gold: str, expected: bool) -> None:
     assert DOMAIN.check_row(row(gold)) == []
 
 
-def test_the_tolerance_is_exact() -> None:
-    gold = Fraction(200)
+@pytest.mark.parametrize(
+    ("prediction", "gold", "expected"),
+    [
+        ("-1642", "-1642 million dollars", True),
+        ("-1642 million", "-1642 million dollars", True),
+        ("$-1,642 million", "-1642 million dollars", True),
+        ("-$1,642 million", "-1642 million dollars", True),
+        ("-1.642 billion", "-1642 million dollars", True),
+        ("-1,642,000,000", "-1642 million dollars", True),
+        ("$-1,642,000,000", "-1642 million dollars", True),
+        ("(1,642)", "-1642 million dollars", True),
+        ("-1642 dollars", "-1642 million dollars", False),
+        ("$-1642", "-1642 million dollars", False),
+        ("-1648.6", "-1642 million dollars", False),
+        ("-1648.6 million", "-1642 million dollars", False),
+        ("-1642.3", "-1642 million dollars", False),
+        ("1642", "-1642 million dollars", False),
+        ("-1642 thousand", "-1642 million dollars", False),
+        ("-1.642 thousand", "-1642 million dollars", False),
+        ("-1642 million euros", "-1642 million dollars", False),
+        ("-16.42", "-1642 million dollars", False),
+        ("-1.642", "-1642 million dollars", False),
+        ("-1642%", "-1642 million dollars", False),
+        ("4.9", "$4.9 million", True),
+        ("4,900,000", "$4.9 million", True),
+        ("$4.9 million", "$4.9 million", True),
+        ("$4,900,000", "$4.9 million", True),
+        ("4900 thousand", "$4.9 million", True),
+        ("4.90", "$4.9 million", True),
+        ("4.92", "$4.9 million", True),
+        ("4.96", "$4.9 million", False),
+        ("5", "$4.9 million", False),
+        ("$4.9", "$4.9 million", False),
+        ("4900", "$4.9 million", False),
+        ("4.9 billion", "$4.9 million", False),
+        ("49", "$4.9 million", False),
+        ("4.9 thousand", "$4.9 million", False),
+        ("14", "14%", True),
+        ("14%", "14%", True),
+        ("0.14", "14%", True),
+        ("14.0%", "14%", True),
+        ("14%", "0.14", True),
+        ("14.2%", "14%", False),
+        ("1.4%", "14%", False),
+        ("14.05%", "14%", False),
+        ("13.7%", "0.1371", True),
+        ("0.137", "0.1371", True),
+        ("13.71%", "0.1371", True),
+        ("0.1371", "0.1371", True),
+        ("14%", "0.1371", False),
+        ("0.14", "0.1371", False),
+        ("13.8%", "0.1371", False),
+        ("0.13712", "0.1371", True),
+        ("0.13716", "0.1371", False),
+        ("14.0%", "0.1397", True),
+        ("0.140", "0.1397", True),
+        ("0.14", "0.1397", False),
+        ("14.00%", "0.1397", False),
+        ("2018", "2019", False),
+        ("2019", "2019", True),
+        ("2019.0", "2019", True),
+        ("2019.1", "2019", False),
+        ("1230", "1234.5", False),
+        ("1235", "1234.5", True),
+        ("1234.5", "1234.5", True),
+        ("1234.52", "1234.5", True),
+        ("1234.6", "1234.5", False),
+        ("1240", "1234.5", False),
+        ("yes", "Yes", True),
+        ("no", "yes", False),
+        ("5 million", "5,000,000", True),
+        ("5", "5,000,000", False),
+        ("$1.203 million", "$1.2 million", True),
+        ("1.26 million", "$1.2 million", False),
+        ("0.5", "1/2", True),
+        ("0.333", "1/3", False),
+        ("33.3%", "1/3", False),
+        ("1,234.5", "#### 1234.5 million", True),
+        ("1.64%", "0.01639", True),
+        ("0.0164", "0.01639", True),
+        ("1.6%", "0.01639", False),
+        ("0.016", "0.01639", False),
+        ("-0.137", "0.1371", False),
+        ("25 bps", "0.25%", True),
+        ("27 bps", "0.27%", True),
+        ("5.83 million", "5,829,000", False),
+        ("5829", "5,829 thousand", True),
+        ("5,829,000", "5,829 thousand", True),
+        ("5.829 million", "5,829 thousand", True),
+        ("3bn", "$3 billion", True),
+        ("3", "$3 billion", True),
+        ("3.02 billion", "$3 billion", False),
+        ("0.0", "0.001", False),
+        ("0.001", "0.0", False),
+        ("94/5735", "0.01639", True),
+        ("94/5736", "0.01639", True),
+        ("95/5735", "0.01639", False),
+    ],
+)
+def test_units_that_the_question_asks_for_and_rounding(prediction: str, gold: str, expected: bool) -> None:
+    read = DOMAIN.extract(prediction)
+    assert read is not None and DOMAIN.equivalent(read, gold) is expected
+    result = compute_score("realm/numeric", f"<answer> {prediction} </answer>", gold)
+    assert result["acc"] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("14.0%", "14.0%"),
+        ("-0.50", "-0.50"),
+        ("2019.0", "2019.0"),
+        ("12345678901234567890123456789012345678.90", "12345678901234567890123456789012345678.90"),
+        ("4.90 million", "4900000"),
+        ("1.642 thousand", "821/500 thousand"),
+    ],
+)
+def test_digits_that_say_how_far_it_was_rounded_stay(text: str, canonical: str) -> None:
+    assert DOMAIN.extract(text) == canonical
+    assert DOMAIN.extract(canonical) == canonical
+
+
+def test_the_tolerance_is_half_of_the_last_digit_and_exact() -> None:
     for delta in (Fraction(1, 10**30), Fraction(0), -Fraction(1, 10**30)):
-        value = gold * (1 + TOLERANCE) + delta
+        value = Fraction(200) + TOLERANCE / 10 + delta
         assert DOMAIN.equivalent(str(value), "200.0") is (delta <= 0)
+
+
+def test_a_route_on_the_scale_that_is_asked_for_agrees_with_the_answer() -> None:
+    route = {"steps": ["a", "b"], "answer": "-1642 million dollars", "label": True, "source": "x"}
+    text = "<verdicts>\n1: right\n</verdicts>\n<answer> -1642 </answer>"
+    result = compute_score("realm/numeric", text, route["answer"], {"routes": [route], "shown": [0]})
+    assert (result["acc"], result["consistent"]) == (1, 1)
 
 
 amounts = st.builds(

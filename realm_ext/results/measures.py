@@ -1,38 +1,37 @@
 """Scores that can be computed again from logged samples: each as column sums over documents and a function of these.
 
-Serves `realm compare`. A mean, a macro-F1 and a judge's informedness all depend on the documents through sums alone,
+A mean, a macro-F1 and a judge's informedness all depend on the documents through sums alone,
 so one bootstrap and one swap test serve them all. The kind is told by the shape of the logged values, as the tasks in
 eval_tasks/ and lm-eval's own log them; a kind is used only where it gives lm-eval's own figure again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from realm_ext.report.stats import Statistic
+from realm_ext.results.statistics import SHARE, UNBOUNDED, Measure
 
 TOLERANCE = 1e-6
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A metric over the documents of one or more runs.
+def mean_measure(*runs: Sequence[float]) -> Measure:
+    """The mean of one score a question.
 
-    Attributes:
-        columns: for each run [documents, columns], what each document adds to each sum.
-        statistic: from sums to the metric.
-        is_binary: every document that counts scores 0 or 1, and the metric is their mean.
+    Args:
+        runs: for each run [questions], the same questions in the same order.
+
+    Raises:
+        ValueError: there is no run or no question, or the runs have different numbers of them.
     """
-
-    columns: tuple[np.ndarray, ...]
-    statistic: Statistic
-    is_binary: bool = False
-
-    def value(self, run: int = 0) -> float:
-        """The metric of one run."""
-        return float(self.statistic(self.columns[run].sum(axis=0)))
+    if not runs or len({len(run) for run in runs}) != 1 or not len(runs[0]):
+        raise ValueError(
+            f"runs need the same questions, one or more; got {[len(run) for run in runs]} of them"
+        )
+    measure = build_measure(*runs)
+    if measure is None:
+        raise ValueError("scores are numbers; got other values")
+    return measure
 
 
 def build_measure(*runs: Sequence[Any]) -> Measure | None:
@@ -43,7 +42,7 @@ def build_measure(*runs: Sequence[Any]) -> Measure | None:
     if all(value is None or _is_number(value) for value in values):
         counted = [float(value) for value in values if value is not None]
         columns = tuple(_columns([(0.0, 0.0) if v is None else (float(v), 1.0) for v in run]) for run in runs)
-        return Measure(columns, _ratio, bool(counted) and set(counted) <= {0.0, 1.0})
+        return Measure(columns, _ratio, bool(counted) and set(counted) <= {0.0, 1.0}, _bounds(counted))
     if not all(isinstance(value, list) for value in values):
         return None
     if all(len(value) == 2 and all(isinstance(part, str) for part in value) for value in values):
@@ -51,20 +50,25 @@ def build_measure(*runs: Sequence[Any]) -> Measure | None:
     items = [item for value in values for item in value]
     if all(_is_number(item) for item in items):
         columns = tuple(_columns([(float(sum(value)), float(len(value))) for value in run]) for run in runs)
-        return Measure(columns, _ratio)
+        return Measure(columns, _ratio, bounds=_bounds(items))
     if all(isinstance(item, list) and len(item) == 2 and all(_is_number(i) for i in item) for item in items):
         columns = tuple(_columns([_judged(value) for value in run]) for run in runs)
-        return Measure(columns, _informedness)
+        return Measure(columns, _informedness, bounds=(-1.0, 1.0))
     return None
 
 
-def agrees(measure: Measure, reported: float) -> bool:
-    """Whether the measure of the first run is the figure that lm-eval reports."""
-    return abs(measure.value() - reported) <= TOLERANCE * max(1.0, abs(reported))
+def agrees(measure: Measure, reported: float, run: int = 0) -> bool:
+    """Whether the measure of a run is the figure that lm-eval reports."""
+    return abs(measure.value(run) - reported) <= TOLERANCE * max(1.0, abs(reported))
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, bool | int | float)
+
+
+def _bounds(values: Sequence[float]) -> tuple[float, float]:
+    """Of a mean of such values: shares stay shares."""
+    return SHARE if all(0.0 <= value <= 1.0 for value in values) else UNBOUNDED
 
 
 def _columns(rows: Sequence[tuple[float, ...]]) -> np.ndarray:
@@ -97,7 +101,7 @@ def _macro_f1(runs: Sequence[Sequence[Any]]) -> Measure:
         )
 
     columns = tuple(_columns([row(gold, read) for gold, read in run]) for run in runs)
-    return Measure(columns, statistic)
+    return Measure(columns, statistic, bounds=SHARE)
 
 
 def _judged(pairs: Sequence[Sequence[float]]) -> tuple[float, ...]:

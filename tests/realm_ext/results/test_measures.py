@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from eval_tasks import statistics
-from realm_ext.compare.measures import agrees, build_measure
-from realm_ext.report.stats import bootstrap_sums
+from realm_ext.results.measures import agrees, build_measure
+from realm_ext.results.statistics import bootstrap_sums
 
 RNG = random.Random(0)
 LABELS = ["A", "B", "C"]
