@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from realm_ext import accelerator, adaptive_store, attention, checkpoints, cluster
 from realm_ext.config import RealmConfig, read_config
+from realm_ext.engines import engine_problems
 from realm_ext.loss import loss_problems
 from realm_ext.overlong import overlong_problems
 from realm_ext.preflight_data import REWARD, DataReport, read_data, train_paths
@@ -53,6 +54,7 @@ def check(config: DictConfig) -> None:
         raise ConfigError(_listed([str(error)])) from error
     problems = _mode_problems(config)
     problems += _device_problems(config)
+    problems += engine_problems(config)
     problems += attention.settle_rl(config)
     problems += loss_problems(config)
     no_model = _model_problems(config)

@@ -120,6 +120,9 @@ CONTRACTS: list[Contract] = [
         ("parquet_files", "tokenizer", "config", "max_samples"),
         "preflight_sft",
     ),
+    # the checks before Ray
+    ("verl.workers.rollout.base", "_ROLLOUT_REGISTRY", None, "engines"),
+    ("verl.trainer.ppo.core_algos", "POLICY_LOSS_REGISTRY", None, "engines"),
     # the CPU platform
     ("verl.plugin.platform", "PlatformRegistry.register", ("platform",), "cpu_platform"),
     ("verl.plugin.platform", "PlatformBase.is_platform_available", ("self", "use_smi_check"), "cpu_platform"),
