@@ -124,5 +124,5 @@ def test_every_cheat_of_the_reward_scores_nothing_here(
     assert {name for name, got in scored.items() if got["acc_flexible"] > 0} <= UNTAGGED
 
 
-UNTAGGED = {"no tags", "nothing else but boxed", "other case"}
+UNTAGGED = {"no tags", "nothing else but boxed", "other case", "full width tag"}
 """Right answers that lack nothing but the tag: what `acc_flexible` is for."""

@@ -60,8 +60,8 @@ def test_rounds_are_named_and_what_the_control_had_of_them(control_ends: tuple[i
         evaluation("sft", answers(20)), evaluation("rl", answers(32)), evaluation("grpo", answers(31))
     )
     headline = summarize(replace(run, round_ends=(20,), grpo_round_ends=control_ends)).headline
-    assert "after RL in 2 rounds, with SFT on its own right chains between them: +30.0 points" in headline
-    assert headline.endswith(f"The control, plain GRPO, {said}")
+    assert "RL round 1, what followed RL round 1, RL round 2: +30.0 points" in headline
+    assert f"The control, plain GRPO, {said}" in headline
 
 
 def test_a_loss_is_called_worse() -> None:
