@@ -349,9 +349,7 @@ def first_error_counts(
     """
     counts = {"first_errors": 0.0, "first_errors_named": 0.0, "first_errors_guessed": 0.0}
     for route, verdict in zip(shown, verdicts, strict=True):
-        if route.label or route.disputed or route.first_error is None:
-            continue
-        rates = _rates_of(route, guess_rates)
+        rates = _rates_of(route, guess_rates) if route.is_located else ()
         if not rates:
             continue
         counts["first_errors"] += 1
@@ -365,15 +363,10 @@ def best_guess_rate(routes: Iterable[Route]) -> float | None:
 
     Measured on these very routes. None without any.
     """
-    positions = Counter(
-        (len(route.steps), route.first_error)
-        for route in routes
-        if not route.label and not route.disputed and route.first_error is not None
-    )
-    best: Counter[int] = Counter()
-    for (n_steps, _), count in positions.items():
-        best[n_steps] = max(best[n_steps], count)
-    return best.total() / positions.total() if positions else None
+    located = [route for route in routes if route.is_located]
+    guesses = best_constant_guesses(located)
+    hits = sum(route.first_error == guesses[len(route.steps)] for route in located)
+    return hits / len(located) if located else None
 
 
 def _rates_of(route: Route, guess_rates: GuessRates | None) -> Sequence[float]:
