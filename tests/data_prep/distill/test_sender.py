@@ -264,6 +264,17 @@ def test_the_description_holds_no_secret() -> None:
             '{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": -1, "completion_tokens": true}}',
             Reply("x", "stop"),
         ),
+        (
+            '{"choices": [{"message": {"content": "x", "reasoning_content": "1. so x"}}]}',
+            Reply("x", "stop", reasoning="1. so x"),
+        ),
+        (
+            '{"choices": [{"message": {"content": null, "reasoning": "so x"}}]}',
+            Reply("", "stop", reasoning="so x"),
+        ),
+        ('{"choices": [{"message": {"reasoning": "so x"}}]}', Reply("", "stop", reasoning="so x")),
+        ('{"choices": [{"message": {"content": [{"type": "text", "text": "x"}]}}]}', Reply("x", "stop")),
+        ('{"choices": [{"message": {"content": "", "reasoning": " "}, "finish_reason": "eos"}]}', None),
         ("null", None),
         ("[]", None),
         ('{"choices": []}', None),

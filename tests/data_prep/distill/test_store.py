@@ -37,6 +37,20 @@ def test_what_was_kept_is_there_again(tmp_path: Path) -> None:
         assert store.spent == Decimal("0.5") and store.unsettled == 0 and not store.notices
 
 
+def test_reasoning_is_kept_and_a_store_of_before_has_none(tmp_path: Path) -> None:
+    reply = Reply("t", "stop", 1, 1, "1. so t")
+    with Store(tmp_path) as store:
+        store.sent(ONE, request(), Decimal(2))
+        store.replied(ONE, reply, Decimal(1), 0.1)
+        ask(store, TWO, "plain")
+    (shard,) = tmp_path.glob("*.jsonl")
+    text = shard.read_text()
+    assert text.count('"reasoning": ""') == 1
+    shard.write_text(text.replace(', "reasoning": ""', ""))
+    with Store(tmp_path) as store:
+        assert store.get(ONE) == reply and store.get(TWO) == Reply("plain", "stop", 3, 4)
+
+
 def test_a_try_without_an_end_counts_at_its_worst(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         store.sent(ONE, request(), Decimal(2))

@@ -95,3 +95,26 @@ def test_one_text_many_times_keeps_the_first(tmp_path: Path) -> None:
 def test_few_rows(n: int, tmp_path: Path) -> None:
     rows = rows_with_copies(n)
     assert list(without_near_duplicates(rows, SCHEMA, FilterReport(), candidate_of, scratch=tmp_path)) == rows
+
+
+def test_likenesses_with_different_answers_are_both_kept(tmp_path: Path) -> None:
+    """Two contracts of 400 words that differ in one, and in what is right of them."""
+    schema = pa.schema([("uid", pa.string()), ("text", pa.string()), ("gold", pa.string())])
+    text = " ".join(words(random.Random(3), 400))
+    rows = [
+        {"uid": "a", "text": f"{text} shall pay", "gold": "Liability"},
+        {"uid": "b", "text": f"{text} shall not", "gold": "None"},
+        {"uid": "c", "text": f"{text} must pay", "gold": "Liability"},
+    ]
+
+    def with_answer(row: Mapping[str, Any]) -> Candidate:
+        return Candidate(row["uid"], "", row["text"], "a", answer=row["gold"])
+
+    report = FilterReport()
+    kept = list(without_near_duplicates(rows, schema, report, with_answer, scratch=tmp_path / "scratch"))
+    assert [row["uid"] for row in kept] == ["a", "b"] and report.dropped == {"near duplicate": 1}
+    one = NearDuplicate()
+    candidates = [
+        Candidate("q", "", row["text"], "a", answer=row["gold"]) for row in (rows[0], rows[2], rows[1])
+    ]
+    assert [one.refuse(candidate) is None for candidate in candidates] == [True, False, True]

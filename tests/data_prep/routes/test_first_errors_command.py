@@ -109,6 +109,24 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     assert (tmp_path / "bank.store").is_dir()
 
 
+def test_replies_that_say_nothing_stop_the_run(tmp_path: Path) -> None:
+    bank = write_bank(tmp_path / "bank.parquet", bank_rows(9, n_routes=4))
+    before = bank.read_bytes()
+    with serving(lambda prompt, draw: ("I cannot tell.", "stop")) as server:
+        _, err = ask(bank, server, "--concurrency", 4, code=4)
+        assert "0 of the first 50 replies can be used" in err
+        assert "no line `first wrong step: ...` (50), such as 'I cannot tell.'" in err
+        assert 50 <= len(server.served) <= 54 and bank.read_bytes() == before
+        out, _ = ask(bank, server, "--min-usable", 0)
+        assert "asked about\t36\tno majority" in out and len(server.served) == 108
+
+
+def test_replies_in_other_words_are_read(bank: Path) -> None:
+    with serving(lambda prompt, draw: (knows(prompt, draw)[0], "end_turn")) as server:
+        out, _ = ask(bank, server)
+    assert "without a usable reply\t0\tsamples" in out and pq.read_table(bank)["sound"].null_count == 0
+
+
 def test_bad_input_is_one_line(bank: Path, tmp_path: Path) -> None:
     with serving(knows) as server:
         data = write_rl(tmp_path / "train.parquet", rl_rows(2))

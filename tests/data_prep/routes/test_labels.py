@@ -140,3 +140,17 @@ def test_a_teacher_that_loses_replies_is_refused() -> None:
     with pytest.raises(ValueError, match="samples=0"):
         Annotator(lambda prompts: [], samples=0)
     assert error_prompt(row("16", False)).endswith("`first wrong step: none`.")
+
+
+@pytest.mark.parametrize("name", [None, "a.parquet"], ids=["folder", "file"])
+def test_a_bank_that_is_being_changed_is_not_changed_by_another(tmp_path: Path, name: str | None) -> None:
+    write_bank(tmp_path / "a.parquet", [row("16", True)])
+    bank = tmp_path / name if name else tmp_path
+
+    def meanwhile(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        with pytest.raises(ValueError, match="is being changed by another process; wait for its end"):
+            label_bank(bank)
+        return rows
+
+    assert label_bank(bank, annotate=meanwhile).turned_wrong == 1
+    assert label_bank(bank).turned_wrong == 0, "afterwards it is free again"

@@ -1,5 +1,7 @@
 """Sampling into a bank: nothing asked twice, whatever is killed; seeds by content; every reply a route or a counted reason."""
 
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -154,3 +156,58 @@ def test_a_foreign_file_with_a_shards_name_is_named(questions: list[Question], t
 def test_impossible_sampling_is_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="sampling needs"):
         Sampling(**bad)  # type: ignore[arg-type]
+
+
+_SAMPLE = """
+import sys
+from pathlib import Path
+from data_prep.routes.bank import questions_of
+from data_prep.routes.engine import Reply, Sampling
+from data_prep.routes.sampling import SamplePlan, sample_into
+
+def engine(requests):
+    for request in requests:
+        yield Reply(request.uid, request.sample, f"<think> 1. {request.sample}</think><answer> 7 </answer>", 9)
+
+data, bank, half = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+questions = list(questions_of(data))[half::2]
+print("ready", flush=True)
+sys.stdin.readline()
+sample_into(bank, questions, SamplePlan("w1", "student", 4, 0, Sampling(), shard_rows=10), lambda: engine)
+"""
+
+
+def test_two_processes_that_sample_into_one_bank_lose_nothing(tmp_path: Path) -> None:
+    data, bank = write_rl(tmp_path / "train.parquet", rl_rows(24)), tmp_path / "bank"
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", _SAMPLE, data, bank, str(half)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for half in (0, 1)
+    ]
+    for process in both:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in both:
+        process.communicate("go\n", timeout=60)
+    assert [process.returncode for process in both] == [0, 0]
+    answered = [(uid, n) for shard in shards_of(bank) for uid, n, _ in read_footer(shard)["replies"]]
+    assert len(answered) == len(set(answered)) == 24 * 4
+    assert len(list(read_bank(bank))) == 24 * 4
+
+
+def test_replies_of_no_use_end_the_sampling_and_are_kept(tmp_path: Path) -> None:
+    questions = list(questions_of(write_rl(tmp_path / "train.parquet", rl_rows(30))))
+
+    def useless(requests: Iterable[Request]) -> Iterator[Reply]:
+        return (Reply(request.uid, request.sample, "I cannot say.", 3) for request in requests)
+
+    with pytest.raises(
+        ValueError, match=r"0 of the first 50 replies can be used\. Most often: no answer \(50\)"
+    ):
+        sample_into(tmp_path / "bank", questions, PLAN, lambda: useless)
+    assert sum(len(read_footer(shard)["replies"]) for shard in shards_of(tmp_path / "bank")) == 50
+    sampled = sample_into(tmp_path / "bank", questions, replace(PLAN, min_usable=0), lambda: useless)
+    assert (sampled.reused, sampled.asked) == (50, 70)
