@@ -20,6 +20,7 @@ from reward_fns.match import Match
 from reward_fns.routes import Route, routes_from
 
 TEXT_CHARS = 200
+DISPUTED = "question repeated with another answer"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Read:
 
 
 def read_questions(path: Path, domain: Domain, limit: int | None = None) -> Read:
-    """Read the questions of a domain, each once.
+    """Read the questions of a domain, each once; of one with different answers no row is kept.
 
     Args:
         path: `.parquet` in the RL schema, or JSONL.
@@ -62,25 +63,34 @@ def read_questions(path: Path, domain: Domain, limit: int | None = None) -> Read
     Raises:
         ValueError: the file cannot be read, or none of its rows can be used.
     """
-    questions: list[Question] = []
+    questions: dict[str, Question] = {}
     rejects: list[Reject] = []
-    seen: dict[str, str] = {}
+    disputed: set[str] = set()
     for row, entry in enumerate(_entries(path)):
         if limit is not None and row >= limit:
             break
         made = entry if isinstance(entry, str) else _question(entry, row, domain)
-        if isinstance(made, Question) and made.text in seen:
-            same = seen[made.text] == made.uid
-            made = "question repeated" if same else "question repeated with another answer"
+        if isinstance(made, Question) and made.text in disputed:
+            made = DISPUTED
+        elif isinstance(made, Question) and (first := questions.get(made.text)) is not None:
+            if first.uid == made.uid or label_of(made.gold, first.gold, domain) is Match.SAME:
+                made = "question repeated"
+            else:
+                disputed.add(made.text)
+                rejects.append(Reject(first.index, DISPUTED, first.text[:TEXT_CHARS]))
+                del questions[made.text]
+                made = DISPUTED
         if isinstance(made, str):
             rejects.append(Reject(row, made, _excerpt(entry)))
             continue
-        questions.append(made)
-        seen[made.text] = made.uid
+        questions[made.text] = made
     if not questions:
         reasons = ", ".join(sorted({reject.reason for reject in rejects})) or "it has no rows"
-        raise ValueError(f"{path}: no row could be used ({reasons})")
-    return Read(tuple(questions), tuple(rejects))
+        raise ValueError(
+            f"{path}: no row could be used ({reasons}); rows have `question` and `gold`, and `realm prep table` makes "
+            "them of other columns"
+        )
+    return Read(tuple(questions.values()), tuple(sorted(rejects, key=lambda reject: reject.row)))
 
 
 def _entries(path: Path) -> Iterator[Mapping[str, Any] | str]:

@@ -25,7 +25,7 @@ def test_jsonl(tmp_path: Path) -> None:
         {"question": "1 + 2?"},
         {"question": "1 + 3?", "gold": "four or five"},
         {"question": "1 + 1?", "gold": "2"},
-        {"question": "1 + 1?", "gold": "3"},
+        {"question": "1 + 1?", "gold": "2.0"},
         {"question": "2?", "gold": "2", "routes": [{"steps": ["2"], "answer": "2", "label": False}]},
         {"question": "3?", "gold": "3", "routes": 5},
         {
@@ -49,13 +49,25 @@ def test_jsonl(tmp_path: Path) -> None:
         (2, "no gold answer"),
         (3, "the domain math refuses the gold answer"),
         (4, "question repeated"),
-        (5, "question repeated with another answer"),
+        (5, "question repeated"),
         (6, "a route's label is not what its answer says"),
         (7, "routes cannot be read"),
         (9, "not a JSON object"),
         (10, "not JSON"),
     ]
     assert len(read_questions(path, MATH, limit=1).questions) == 1
+
+
+def test_of_a_question_with_different_answers_no_row_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    golds = ["2", "3", "2"]
+    rows = [{"question": "1 + 1?", "gold": gold} for gold in golds] + [{"question": "3?", "gold": "3"}]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    read = read_questions(path, MATH)
+    assert [q.text for q in read.questions] == ["3?"]
+    assert [(reject.row, reject.reason) for reject in read.rejects] == [
+        (row, "question repeated with another answer") for row in range(3)
+    ]
 
 
 def test_parquet(tmp_path: Path) -> None:
