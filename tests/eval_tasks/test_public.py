@@ -45,7 +45,7 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
             "post_text": [],
             "qa": {"question": "by how much did revenue grow?", "answer": "14%", "exe_ans": 0.1371},
         },
-        "0.1371",
+        "13.71%",
     ),
     "medqa": (
         {
@@ -191,6 +191,7 @@ def test_raw_and_prepared_are_the_same(source: str, tmp_path: Path, caplog: pyte
     [
         ("finqa", "13.7%", 1.0),
         ("finqa", "0.1371", 1.0),
+        ("finqa", "13.71", 1.0),
         ("finqa", "14%", 0.0),
         ("medqa", "Nitrofurantoin", 1.0),
         ("medqa", "rest", 0.0),
@@ -212,7 +213,7 @@ def test_finqa_as_the_hub_has_it(tmp_path: Path) -> None:
     flat = {key: value for key, value in published.items() if key != "qa"} | published["qa"]
     rows = [{**flat, "question": f"q{gold}", "exe_ans": gold} for gold in ("0.1371", "380.0", "yes", "n/a")]
     docs = read_set("finqa", write_file(tmp_path, "finqa", rows), False)
-    assert [doc["gold"] for doc in docs] == ["0.1371", "380", "yes"]
+    assert [doc["gold"] for doc in docs] == ["13.71%", "380", "yes"]
 
 
 @pytest.mark.parametrize("source", SETS)

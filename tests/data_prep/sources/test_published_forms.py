@@ -219,14 +219,47 @@ def test_finqa(tmp_path: Path) -> None:
         for e in (380.0, "yes", -1e-05, True, "n/a")
     ]
     converted, rows = run("finqa", [record, *more, {**record, "table": None}], tmp_path)
-    assert [gold_of(row) for row in rows] == ["0.03838", "380", "yes", "-0.00001"]
+    assert [gold_of(row) for row in rows] == ["3.838%", "380", "yes", "-0.00001"]
     question = rows[0]["prompt"][0]["content"]
     assert question.startswith(
         "revenue rose .\n\n | 2010 | 2009\nrevenue | $ 5829 | 5735\n\nsee note 3 .\n\nQuestion:"
     )
-    for answer, outcome in (("3.84%", 1), ("0.0384", 1), ("3.8%", 0), ("38.4%", 0)):
-        assert compute_score("realm/numeric", f"<answer> {answer} </answer>", "0.03838")["outcome"] == outcome
+    for answer, outcome in (
+        ("3.84%", 1),
+        ("0.0384", 1),
+        ("3.84", 1),
+        ("3.8%", 0),
+        ("38.4%", 0),
+        ("0.0384%", 0),
+    ):
+        assert compute_score("realm/numeric", f"<answer> {answer} </answer>", "3.838%")["outcome"] == outcome
     assert sum(converted.dropped.values()) == 3
+
+
+@pytest.mark.parametrize(
+    ("written", "result", "gold"),
+    [
+        ("14%", 0.1371, "13.71%"),
+        ("13.7 %", 0.1371, "13.71%"),
+        ("-12.5%", -0.12487, "-12.487%"),
+        ("1,250%", 12.5, "1250%"),
+        ("25%", 25.3, "25.3%"),
+        ("14%", 7.2, "7.2"),
+        ("0.14", 0.1371, "0.1371"),
+        ("", 0.1371, "0.1371"),
+        ("$ 14", 13.71, "13.71"),
+    ],
+)
+def test_finqa_percentages(written: str, result: float, gold: str, tmp_path: Path) -> None:
+    """The written answer says that the result is a percentage; what it is, the program says."""
+    record = {
+        "pre_text": ["x ."],
+        "post_text": [],
+        "table": [["a", "1"]],
+        "qa": {"question": "how much?", "answer": written, "exe_ans": result},
+    }
+    _, (row,) = run("finqa", [record], tmp_path)
+    assert gold_of(row) == gold
 
 
 def test_bbh_on_the_real_tasks(shared_data: Path, tmp_path: Path) -> None:
