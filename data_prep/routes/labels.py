@@ -103,10 +103,13 @@ def _alone(bank: Path) -> Iterator[None]:
     lock = bank / ".changing" if bank.is_dir() else bank.with_name(f".{bank.name}.changing")
     handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"{bank} is being changed by another process; wait for its end") from error
+        except OSError:
+            pass  # a file system without locks
         yield
-    except BlockingIOError as error:
-        raise ValueError(f"{bank} is being changed by another process; wait for its end") from error
     finally:
         os.close(handle)
 
