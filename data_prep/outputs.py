@@ -26,7 +26,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from data_prep.part_files import LOCK, flush_folder, hold, is_abandoned, locked, umask
+from data_prep.part_files import LOCK, hold, is_abandoned, locked, umask
+from realm_ext.files import sync
 
 ROWS_AT_A_TIME = 1024
 PROVENANCE = "provenance.json"
@@ -103,7 +104,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    flush_folder(path.parent)
+    sync(path.parent)
 
 
 def check_apart(out: Path, *inputs: Path) -> None:
@@ -370,7 +371,7 @@ def _place(new: Path, folder: Path) -> None:
     for path in sorted(new.iterdir(), key=lambda path: path.name == PROVENANCE):
         if not path.name.startswith("."):
             os.replace(path, folder / path.name)
-    flush_folder(folder)
+    sync(folder)
     shutil.rmtree(new)
 
 

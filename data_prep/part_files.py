@@ -50,15 +50,6 @@ def is_abandoned(path: Path) -> bool:
     return True
 
 
-def flush_folder(path: Path) -> None:
-    """Make renames in a folder last."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def umask() -> int:
     """The process's umask: a temporary file is private, the finished one is like any other."""
     mask = os.umask(0)

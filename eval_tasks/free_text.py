@@ -43,9 +43,8 @@ def free_answer(response: str, domain: Domain) -> str | None:
         return None if last is None or is_rivalled(last, map(domain.extract, lines[:-1])) else last
 
     with one_budget():
-        answer = final_answer(
-            text, read, domain.equivalent, differ
-        )  # reads the whole text where no form occurs
+        # Where no form occurs, it reads the whole text.
+        answer = final_answer(text, read, domain.equivalent, differ)
         return None if answer is None or is_rivalled(answer, [last]) else answer
 
 

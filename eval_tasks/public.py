@@ -19,7 +19,7 @@ from typing import Any
 
 from data_prep.sources import SOURCES
 from data_prep.sources.passes import Pass, Rejects, rows_of
-from data_prep.sources.reading import Record, Unread, read_file
+from data_prep.sources.reading import Record, Unread, plain, read_file
 from eval_tasks.prepared import as_dataset, documents, read_parquet
 
 _log = logging.getLogger(__name__)
@@ -108,7 +108,9 @@ def _from_hub(name: str, option: str) -> Iterator[Record]:
             f"{path} could not be read from the Hub ({error}); offline, give {option}{chosen.files[0]}"
         ) from error
     return (
-        Record(part, row, value) for part, rows in parts.items() for row, value in enumerate(rows, start=1)
+        Record(part, row, plain(value))
+        for part, rows in parts.items()
+        for row, value in enumerate(rows, start=1)
     )
 
 

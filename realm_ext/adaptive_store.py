@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from realm_ext.adaptive import AdaptiveConfig, Levels, QuestionState
-from realm_ext.checkpoints import sync, write_by_rename
+from realm_ext.files import sync, write_by_rename
 
 FOLDER = "realm_adaptive"
 MANIFEST = "state.json"

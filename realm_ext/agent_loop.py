@@ -121,9 +121,8 @@ class RealmAgentLoop(AgentLoopBase):
         if getattr(self.rollout_config, "full_determinism", False):
             number = stable_number(self.rollout_config.seed, prepared.step, prompt_ids, session_id)
             request_id = f"det-{number}"
-            if (
-                self.rollout_config.name == "vllm"
-            ):  # verl's own seed is one for all, and a group would be all alike
+            # verl's own seed is one for all, and a group would be all alike
+            if self.rollout_config.name == "vllm":
                 params.setdefault("seed", number % 2**31)
         with simple_timer("generate_sequences", metrics):
             output = await self.server_manager.generate(

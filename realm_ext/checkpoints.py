@@ -9,7 +9,6 @@ shared a folder therefore holds the files of some ranks only: such a checkpoint 
 """
 
 import json
-import os
 import re
 import shutil
 import socket
@@ -18,6 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from realm_ext.files import sync, write_by_rename
 
 MARKER = "realm_checkpoint.json"
 OVERWRITING = "realm_overwriting"
@@ -227,26 +228,6 @@ def elsewhere(folder: Path, is_chosen: bool = False) -> str | None:
             None if _has_actor(folder) else f"lies partly on another machine: no actor file is here ({host})"
         )
     return None
-
-
-def write_by_rename(path: Path, text: str) -> None:
-    """Write `text` so that a reader finds the old content or the new, whole, whenever the writer dies."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Return when a file's content, or a folder's list of names, is on disk."""
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _tracked_step(root: Path, problems: list[str]) -> int | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from realm_ext.checkpoints import write_by_rename
+from realm_ext.files import write_by_rename
 from realm_ext.rollout_metrics import Rollout
 
 FOLDER = "traces"

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from data_prep.distill.requests import Failure, Reply, Request
+from realm_ext.files import sync
 
 SHARD_BYTES = 64 * 1024 * 1024
 
@@ -214,11 +215,7 @@ class Store:
         if self._size and self._size + needed > self._shard_bytes:
             self._last, self._size = self._last + 1, 0
         self._writer = self._path(self._last).open("ab", buffering=0)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(self._folder)
 
 
 def read_entries(folder: Path) -> Iterator[dict[str, Any]]:

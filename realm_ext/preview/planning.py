@@ -17,6 +17,7 @@ from realm_ext.exposure import GroupPlan
 from realm_ext.preview.levels import LevelView, view_levels
 from realm_ext.preview.sampling import Question
 from realm_ext.prompt import render_messages
+from realm_ext.run_length import training_steps
 from realm_ext.schedule import build_schedule
 
 PERCENTILES = (50, 90, 99)
@@ -94,9 +95,7 @@ def look_ahead(
     """
     rollout = config.actor_rollout_ref.rollout
     steps_per_epoch = n_rows // config.data.train_batch_size
-    last = config.trainer.total_training_steps
-    if last is None:
-        last = steps_per_epoch * config.trainer.total_epochs
+    last = training_steps(config, n_rows) or 0
     if last < 1 or steps_per_epoch < 1:
         raise ValueError(
             f"the run has no step: data.train_batch_size={config.data.train_batch_size} with {n_rows} rows of data"

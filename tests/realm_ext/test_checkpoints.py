@@ -255,10 +255,3 @@ def test_prune_keeps_the_last_written(tmp_path: Path) -> None:
         "global_step_5",
         "global_step_6",
     ]
-
-
-def test_writing_leaves_no_temporary_file(tmp_path: Path) -> None:
-    checkpoints.write_by_rename(tmp_path / "x", "1")
-    checkpoints.write_by_rename(tmp_path / "x", "2")
-    assert [p.name for p in tmp_path.iterdir()] == ["x"]
-    assert (tmp_path / "x").read_text() == "2"
